@@ -1,0 +1,67 @@
+# Two commands: `make demo` shows the product at work on the real Prometheus and Alertmanager, `make test` passes every test.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+USERS_SCALE ?= 1
+KEEP ?= 0
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: .venv/demo .peers/ready ## the main job on real parts in about two minutes (USERS_SCALE=0.0001, KEEP=1)
+	@$(BIN)/python -m examples.demo --users-scale $(USERS_SCALE) $(if $(filter-out 0,$(KEEP)),--keep)
+
+.PHONY: test
+test: lint .venv/dev .peers/ready .peers/tools ## every gate and every test
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: .venv/dev ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: docs
+docs: .venv/dev ## write again what is generated: the reference pages, the schema, the dashboard
+	$(BIN)/python -m docs.generate
+	$(BIN)/python grafana-dashboards/generate.py
+	rm -f helm/art58-receiver/files/rules/* && cp rules/*.rules.yml helm/art58-receiver/files/rules/
+	cp grafana-dashboards/art58.json helm/art58-receiver/files/dashboards/
+
+.PHONY: bench
+bench: .venv/dev .peers/tools ## the intake against a bare Flask app
+	$(BIN)/python -m benchmarks.intake
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf .venv .peers var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/made:
+	@bash examples/make-venv.sh "$(PYTHON)" .venv
+	@touch $@
+
+.venv/demo: .venv/made pyproject.toml constraints.txt
+	@echo "installing the receiver into .venv"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+.venv/dev: .venv/made pyproject.toml constraints.txt constraints-dev.txt
+	@echo "installing the receiver and what its tests need into .venv"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -c constraints-dev.txt -e '.[dev]'
+	@touch $@ .venv/demo
+
+.peers/ready: examples/get-peers.sh
+	@bash examples/get-peers.sh .peers
+	@touch $@
+
+.peers/tools: tests/get-tools.sh
+	@bash tests/get-tools.sh .peers/tools-root
+	@touch $@

@@ -1,0 +1,118 @@
+"""The command line: `art58`. Exit codes: 0 done, 1 a fault was found, 2 the call itself was wrong."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+import structlog
+
+from receiver import __version__
+from receiver.catalogue import Catalogue
+from receiver.cli import config as config_file
+from receiver.law.lined_yaml import FaultyFile
+from receiver.settings import Settings
+
+CONFIG = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default="config.yaml",
+    show_default=True,
+    envvar="ART58_CONFIG",
+    help="The configuration file.",
+)
+
+
+def system_clock() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="art58-receiver")
+def main() -> None:
+    """From alerts to the question whether an outage may be a 重大な事故 under Article 58."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@main.command()
+@CONFIG
+def serve(file: Path) -> None:
+    """Run the receiver: take in alerts, assess them, deliver. Ends on SIGTERM or Ctrl-C."""
+    settings, _ = _load(file)
+    from receiver.cli import supervisor
+
+    sys.exit(supervisor.serve(settings, file, system_clock))
+
+
+@main.command()
+@CONFIG
+def web(file: Path) -> None:
+    """Run only the part that takes in requests."""
+    settings, catalogue = _load(file)
+    from receiver.cli import supervisor
+
+    supervisor.run_web(settings, catalogue, system_clock)
+
+
+@main.command()
+@CONFIG
+def worker(file: Path) -> None:
+    """Run only the part that assesses and delivers."""
+    settings, catalogue = _load(file)
+    from receiver.cli import supervisor
+
+    sys.exit(supervisor.run_worker(settings, catalogue, system_clock))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), default="config.yaml")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+def check(file: Path, as_json: bool) -> None:
+    """Check a configuration file and say of each fault where it is, what is wrong, and what to do."""
+    try:
+        _, catalogue = config_file.load(file)
+    except FaultyFile as error:
+        if as_json:
+            click.echo(msgspec.json.encode({"ok": False, "faults": error.faults}))
+        else:
+            for fault in error.faults:
+                click.echo(str(fault), err=True)
+            click.echo(f"{len(error.faults)} fault(s): the file is refused", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(msgspec.json.encode({"ok": True, "faults": []}))
+    else:
+        click.echo(f"{file}: good, {len(catalogue.services)} service(s)")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors."""
+    click.echo(config_file.schema())
+
+
+def _load(file: Path) -> tuple[Settings, Catalogue]:
+    try:
+        return config_file.load(file)
+    except FaultyFile as error:
+        for fault in error.faults:
+            click.echo(str(fault), err=True)
+        click.echo(f"{len(error.faults)} fault(s): not started", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

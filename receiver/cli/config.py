@@ -1,0 +1,37 @@
+"""The one configuration file: settings and service catalogue, read, checked whole, and refused whole with every fault."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from receiver import catalogue
+from receiver import settings as settings_room
+from receiver.catalogue import Catalogue, Service
+from receiver.law import lined_yaml
+from receiver.settings import Settings
+
+
+class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The file's shape."""
+
+    services: Annotated[tuple[Service, ...], Meta(description="the service catalogue")]
+
+
+def load(file: Path) -> tuple[Settings, Catalogue]:
+    """Settings and catalogue of `file`, paths made absolute. Raises lined_yaml.FaultyFile with every fault found."""
+    base = file.resolve().parent
+
+    def check(config: Config) -> list[settings_room.Complaint]:
+        return settings_room.complaints(config.rooted(base)) + catalogue.complaints(config.services)
+
+    config = lined_yaml.convert(lined_yaml.read(file), Config, check=check)
+    return config.rooted(base), Catalogue(config.services)
+
+
+def schema() -> str:
+    """The JSON Schema of the file."""
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "art58-receiver configuration"}
+    document |= msgspec.json.schema(Config)
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

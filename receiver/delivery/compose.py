@@ -1,0 +1,91 @@
+"""What to say of an incident: a finished statement in Japanese and English, the same for every target."""
+
+from receiver.catalogue import Catalogue
+from receiver.law.rulebook import Text
+from receiver.law.verdict import gravest
+from receiver.law.wording import VERDICTS, clock_time, length
+from receiver.law.wording import users as users_in_words
+from receiver.model import Alert, Assessment, Incident, Statement
+
+ALERTS_SHOWN = 20
+
+_STATES = {"open": Text("発生中", "ongoing"), "recovering": Text("復旧確認中", "recovering"), "closed": Text("復旧", "restored")}
+_BASIS = {
+    "equipment_series": Text("設備の計測値による", "from the equipment's own series"),
+    "alerts_for_state": Text("アラート条件の成立時刻による", "from when the alert's condition began to hold"),
+    "starts_at": Text("アラートの発火時刻による", "from when the alert fired"),
+}
+
+
+def compose(
+    incident: Incident, latest: list[Assessment], alerts: list[Alert], catalogue: Catalogue, external_url: str
+) -> Statement:
+    """The statement on the incident as of its latest assessments."""
+    verdict = gravest([assessment.verdict for assessment in latest])
+    unmeasured = any(a.candidate and not a.measured for a in latest)
+    state = _STATES[incident.state]
+    names = Text("・".join(_called(a, catalogue).ja for a in latest), ", ".join(_called(a, catalogue).en for a in latest))
+    mark = Text("【未計測】", "[unmeasured] ") if unmeasured else Text("", "")
+    title = Text(
+        f"{mark.ja}{VERDICTS[verdict].ja}: {names.ja}（{state.ja}）",
+        f"{mark.en}{names.en}: {VERDICTS[verdict].en} ({state.en})",
+    )
+    return Statement(
+        key=incident.id,
+        number=max(assessment.number for assessment in latest),
+        title=title,
+        text=_text(incident, latest, alerts, catalogue),
+        verdict=verdict,
+        unmeasured=unmeasured,
+        tags=("art58", f"a58:{incident.id}", f"verdict:{verdict.value}", *(f"service:{a.service}" for a in latest)),
+        url=f"{external_url.rstrip('/')}/incidents/{incident.id}",
+        started_at=incident.failure_started_at,
+        restored_at=incident.restored_at,
+        resolved=incident.state == "closed",
+        assessments=tuple(latest),
+    )
+
+
+def _called(assessment: Assessment, catalogue: Catalogue) -> Text:
+    service = catalogue.by_name.get(assessment.service)
+    return service.called if service else Text(assessment.service, assessment.service)
+
+
+def _text(incident: Incident, latest: list[Assessment], alerts: list[Alert], catalogue: Catalogue) -> Text:
+    since, basis = clock_time(incident.failure_started_at), _BASIS[incident.start_basis]
+    lines = [Text(f"故障の発生: {since}（{basis.ja}）", f"Failure began: {since} ({basis.en})")]
+    if incident.good_at:
+        seen = clock_time(incident.good_at)
+        lines.append(Text(f"最後に正常だった計測: {seen}", f"Last seen working: {seen}"))
+    if incident.equipment:
+        lines.append(Text(f"設備: {incident.equipment}", f"Equipment: {incident.equipment}"))
+    if incident.restored_at:
+        end, spell = clock_time(incident.restored_at), length(incident.restored_at - incident.failure_started_at)
+        lines.append(Text(f"復旧: {end}（継続時間 {spell.ja}）", f"Restored: {end} (after {spell.en})"))
+    for assessment in latest:
+        lines += _impact(assessment, catalogue)
+    lines += _alerts(alerts)
+    return Text("\n".join(line.ja for line in lines), "\n".join(line.en for line in lines))
+
+
+def _impact(assessment: Assessment, catalogue: Catalogue) -> list[Text]:
+    called, number = _called(assessment, catalogue), users_in_words(assessment.affected_users)
+    how = Text("計測", "measured") if assessment.measured else Text("未計測・上限", "unmeasured, upper bound")
+    verdict = VERDICTS[assessment.verdict]
+    return [
+        Text("", ""),
+        Text(f"■ {called.ja}: {verdict.ja}", f"* {called.en}: {verdict.en}"),
+        Text(f"影響利用者数: {number.ja}（{how.ja}）", f"Affected: {number.en} ({how.en})"),
+        assessment.reason,
+    ]
+
+
+def _alerts(alerts: list[Alert]) -> list[Text]:
+    lines = [Text("", ""), Text(f"アラート: {len(alerts)}件", f"Alerts: {len(alerts)}")]
+    for alert in alerts[:ALERTS_SHOWN]:
+        labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname")
+        when = clock_time(alert.starts_at) + (f" – {clock_time(alert.ends_at)}" if alert.ends_at else " –")
+        lines.append(Text(*[f"- {alert.name} {{{labels[:300]}}} {when}"] * 2))
+    if (rest := len(alerts) - ALERTS_SHOWN) > 0:
+        lines.append(Text(f"ほか{rest}件", f"and {rest} more"))
+    return lines

@@ -1,0 +1,130 @@
+"""One impact at one instant: users as far as they are known, the verdict of the law, and when it will rise. Pure."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from receiver.catalogue import Service
+from receiver.law import forecast
+from receiver.law.counting import Affected, Count, Method, keep_largest
+from receiver.law.rulebook import Row, Rulebook, rulebook_on
+from receiver.law.verdict import Verdict, judge
+from receiver.law.wording import explain
+from receiver.model import Assessment, Incident
+from receiver.observation.users import Reading, UsersObserved
+
+NO_SERIES = "no series gives the users of this equipment"
+RECOVERED_FIRST = "the service recovered before its users could be measured"
+
+# what may differ from tick to tick without anyone caring
+_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "reason"}
+
+
+def assess(
+    incident: Incident,
+    service: Service,
+    restored_at: datetime | None,
+    observed: UsersObserved,
+    previous: Assessment | None,
+    rulebooks: tuple[Rulebook, ...],
+    lead: timedelta,
+    now: datetime,
+) -> Assessment:
+    """Judge the impact of `incident` on `service`. `restored_at` is when this service recovered, None while it has not.
+
+    The number is the previous one's: the caller numbers what it keeps.
+    """
+    started_at = incident.failure_started_at
+    duration = max((restored_at or now) - started_at, timedelta())
+    affected = count(incident, service, observed, previous.affected if previous else Affected(), recovered=restored_at is not None)
+    rulebook = rulebook_on(started_at, rulebooks)
+    row = rulebook.row_of(service.facts)
+    judgement = judge(service.facts, rulebook, duration, affected.at_least, affected.at_most)
+    major_since = _major_since(row, started_at, duration, affected, previous)
+    expected = None
+    if judgement.verdict != Verdict.MAJOR and restored_at is None:
+        expected = forecast.major_at(row, started_at, affected.at_most)
+    known = affected.count
+    return Assessment(
+        incident_id=incident.id,
+        number=previous.number if previous else 0,
+        service=service.name,
+        assessed_at=now,
+        state=incident.state,
+        failure_started_at=started_at,
+        restored_at=restored_at,
+        duration=duration,
+        verdict=judgement.verdict,
+        at_least=judgement.at_least,
+        at_most=judgement.at_most,
+        rulebook=rulebook.id,
+        row=row.row,
+        condition=judgement.condition,
+        margin_seconds=judgement.margin_seconds,
+        margin_users=judgement.margin_users,
+        affected=affected,
+        affected_users=known.users if known else affected.bound,
+        method=known.method if known else "unmeasured",
+        measured=known is not None,
+        major_since=major_since,
+        major_expected_at=expected,
+        candidate=_is_candidate(judgement.verdict, judgement.at_most, expected, lead, now),
+        reason=explain(judgement, rulebook, affected, started_at, major_since, expected),
+    )
+
+
+def changed(new: Assessment, previous: Assessment | None) -> bool:
+    """Whether something differs that a person would care about."""
+    return previous is None or _cared_about(new) != _cared_about(previous)
+
+
+def count(incident: Incident, service: Service, observed: UsersObserved, before: Affected, *, recovered: bool) -> Affected:
+    """The users of an impact by the first method that can be had; what was known before stays known.
+
+    No finer method configured: all users under the equipment is a definite count. A finer one whose query failed: it is a bound.
+    """
+    direct = observed.unable.reading(incident.equipment)
+    under = observed.under_equipment.reading(incident.equipment) if incident.equipment is not None else None
+    bound = under.users if under else (before.bound if before.bound is not None else service.users_total)
+    if recovered and before.kept:
+        return Affected(before.kept, bound)
+    if direct and not recovered:
+        return Affected(keep_largest(before.kept, _counted(direct, "direct")), bound)
+    if observed.unable.problem:
+        return Affected(before.kept, bound, observed.unable.problem)
+    if under:
+        return Affected(keep_largest(before.kept, _counted(under, "all_under_equipment")), bound)
+    if recovered:
+        return Affected(before.kept, bound, RECOVERED_FIRST)
+    return Affected(before.kept, bound, observed.under_equipment.problem or NO_SERIES)
+
+
+def _counted(reading: Reading, method: Method) -> Count:
+    return Count(reading.users, method, reading.query, reading.at, reading.unit)
+
+
+def _major_since(
+    row: Row, started_at: datetime, duration: timedelta, affected: Affected, previous: Assessment | None
+) -> datetime | None:
+    """When the table was first fulfilled: as soon as it lasted long enough, or as the users of it became so many."""
+    users, moments = affected.at_least, []
+    for condition in row.conditions:
+        if duration >= condition.duration and users >= condition.users:
+            moment = started_at + condition.duration
+            fewer_before = previous is not None and previous.measured and previous.affected.at_least < condition.users
+            if fewer_before and affected.count:
+                moment = max(moment, affected.count.at)
+            moments.append(moment)
+    if previous and previous.major_since and moments:
+        moments.append(previous.major_since)
+    return min(moments, default=None)
+
+
+def _is_candidate(verdict: Verdict, at_most: Verdict, expected: datetime | None, lead: timedelta, now: datetime) -> bool:
+    if verdict == Verdict.MAJOR:
+        return False
+    return at_most == Verdict.MAJOR or (expected is not None and expected - now <= lead)
+
+
+def _cared_about(assessment: Assessment) -> dict[str, object]:
+    return {name: value for name, value in msgspec.structs.asdict(assessment).items() if name not in _IDLE}

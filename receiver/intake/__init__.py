@@ -1,0 +1,69 @@
+"""What comes in over HTTP: authenticate, decode, store the body on disk, answer. No network call, no query, no judgement.
+
+200 is given when the body is on disk, 503 when it cannot be stored, 4xx only for what can never be right; never 429, after which
+Alertmanager would not come again within the flush.
+"""
+
+from flask import Blueprint, Response, current_app, jsonify, request
+from prometheus_client import Counter
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from receiver import payloads
+from receiver.intake.authentication import Gate
+from receiver.model import Clock, Source
+from receiver.storage import notifications
+from receiver.storage.database import Database, StoreUnavailable
+
+REFUSED_KEPT = 64 * 1024
+"""Bytes that are kept of a body that can never be right: enough to see what it is."""
+
+NOTIFICATIONS = Counter("art58_notifications_total", "Webhook bodies by what became of them", ["source", "outcome"])
+
+
+def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
+    """The webhooks."""
+    room = Blueprint("intake", __name__, url_prefix="/webhook")
+
+    @room.post("/alertmanager")
+    def alertmanager() -> Response:
+        return take_in("alertmanager")
+
+    @room.route("/grafana", methods=["POST", "PUT"])
+    def grafana() -> Response:
+        return take_in("grafana")
+
+    def take_in(source: Source) -> Response:
+        if not gate.admits(request.authorization):
+            return answer(source, "unauthorized", 401, "send a bearer token or basic credentials that this receiver knows")
+        try:
+            body = request.get_data(cache=False)
+        except RequestEntityTooLarge:
+            current_app.logger.error("a %s body is larger than max_body_mib: its alerts are lost", source)
+            return answer(
+                source, "too_large", 413, "larger than max_body_mib: raise it, or let the sender put fewer alerts in a body"
+            )
+        try:
+            alerts, wrong = len(payloads.decode(source, body)), None
+        except payloads.Unacceptable as error:
+            alerts, wrong, body = 0, str(error), body[:REFUSED_KEPT]
+        try:
+            with database.write() as connection:
+                notifications.add(connection, source, clock(), body, wrong)
+        except StoreUnavailable as error:
+            current_app.logger.error("not stored: %s", error)
+            return answer(source, "unavailable", 503, "the notification could not be stored: send it again")
+        if wrong:
+            current_app.logger.warning("refused a %s body: %s", source, wrong)
+            return answer(source, "refused", 400, wrong)
+        NOTIFICATIONS.labels(source, "stored").inc()
+        return jsonify(status="stored", alerts=alerts)
+
+    def answer(source: Source, outcome: str, status: int, error: str) -> Response:
+        NOTIFICATIONS.labels(source, outcome).inc()
+        response = jsonify(error=error)
+        response.status_code = status
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="art58-receiver"'
+        return response
+
+    return room

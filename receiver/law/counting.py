@@ -1,0 +1,62 @@
+"""How many users an outage hit: the law's methods in their order, and which figure of an accident is kept.
+
+So far the first and the third method of the guideline's draft (論点整理(案) R5.4.5): users who tried and could not use the
+service; else all users under the equipment that failed.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Method = Literal["direct", "all_under_equipment"]
+
+METHODS: tuple[Method, ...] = ("direct", "all_under_equipment")
+"""From the finest to the coarsest."""
+
+
+class Count(msgspec.Struct, frozen=True):
+    """A measured number of users: by which method, from which query, as of when (the time of the sample)."""
+
+    users: int
+    method: Method
+    query: str
+    at: datetime
+    unit: str = ""
+
+
+class Affected(msgspec.Struct, frozen=True):
+    """The users of one impact as far as they are known.
+
+    `kept` has the largest *measured* count of each method while the accident lasts: a gauge of users hit at this moment forgets
+    those who were hit earlier. `bound` is the last known number of all users under the equipment (or of the whole service): it
+    never enters `kept`. `problem` says why this instant could not be measured; None when it could.
+    """
+
+    kept: tuple[Count, ...] = ()
+    bound: int | None = None
+    problem: str | None = None
+
+    @property
+    def count(self) -> Count | None:
+        """The figure that stands: the largest count of the finest method that was measured."""
+        return min(self.kept, key=lambda count: METHODS.index(count.method), default=None)
+
+    @property
+    def at_least(self) -> int:
+        return self.count.users if self.count else 0
+
+    @property
+    def at_most(self) -> int | None:
+        """None when there is no upper bound at all."""
+        if self.problem is None and self.count:
+            return self.count.users
+        return None if self.bound is None else max(self.bound, self.at_least)
+
+
+def keep_largest(kept: tuple[Count, ...], new: Count) -> tuple[Count, ...]:
+    """`kept` with `new` in it, if no larger count of its method is there already. The earliest of equal counts stays."""
+    by_method = {count.method: count for count in kept}
+    if new.method not in by_method or new.users > by_method[new.method].users:
+        by_method[new.method] = new
+    return tuple(by_method[method] for method in METHODS if method in by_method)

@@ -1,0 +1,114 @@
+"""Since when: the equipment's own series back to its last good sample, then ALERTS_FOR_STATE, then the alerts' startsAt.
+
+The last two are reset when Prometheus restarts, so the series comes first; the earliest of the three is the start.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from receiver.catalogue import EQUIPMENT_UP
+from receiver.model import Alert, StartBasis
+from receiver.observation.prometheus import Prometheus, Series, any_of
+
+LOOK_BACK = (timedelta(hours=2), timedelta(hours=26), timedelta(days=8))
+"""How far back the series is read: a longer stretch only if the shorter one holds no good sample. All from raw samples."""
+
+_STEP = "15s"
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """An incident whose start is looked for: what failed (None: not named), under which label and series, and its alerts."""
+
+    incident_id: str
+    equipment: str | None
+    equipment_label: str
+    expression: str | None
+    alerts: tuple[Alert, ...]
+
+    @property
+    def known_by(self) -> datetime:
+        """When the failure was there at the latest."""
+        return min(alert.starts_at for alert in self.alerts)
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The start of a failure, what says so, and the last moment the equipment was seen working."""
+
+    at: datetime
+    basis: StartBasis
+    good_at: datetime | None = None
+
+
+def find(prometheus: Prometheus, asked: Iterable[Asked]) -> dict[str, Start]:
+    """The start of each incident's failure. Raises QueryFailed: then nothing is known that the alerts do not say."""
+    wanted = list(asked)
+    starts = _from_series(prometheus, wanted)
+    active = _active_since(prometheus, wanted)
+    found = {}
+    for one in wanted:
+        candidates = [Start(one.known_by, "starts_at")]
+        candidates += [Start(moment, "alerts_for_state") for moment in active.get(one.incident_id, ())]
+        candidates += [starts[one.incident_id]] if one.incident_id in starts else []
+        # the best evidence wins a tie
+        found[one.incident_id] = min(reversed(candidates), key=lambda start: start.at)
+    return found
+
+
+def _from_series(prometheus: Prometheus, wanted: list[Asked]) -> dict[str, Start]:
+    found: dict[str, Start] = {}
+    named = [one for one in wanted if one.equipment is not None]
+    for label, expression in sorted({(one.equipment_label, one.expression or "") for one in named}):
+        group = [one for one in named if (one.equipment_label, one.expression or "") == (label, expression)]
+        for back in LOOK_BACK:
+            query = _range(expression, label, {one.equipment or "" for one in group}, back)
+            series = prometheus.raw(query, max(one.known_by for one in group))
+            for one in list(group):
+                start = _first_bad(one, [s for s in series if s.labels.get(label) == one.equipment])
+                if start is not None:
+                    found[one.incident_id] = start
+                if start is None or start.good_at is not None:
+                    group.remove(one)
+            if not group:
+                break
+    return found
+
+
+def _range(expression: str, label: str, equipment: set[str], back: timedelta) -> str:
+    window = f"{int(back.total_seconds())}s"
+    if not expression:
+        return f"{EQUIPMENT_UP}{{{label}=~{any_of(equipment)}}}[{window}]"
+    if re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?", expression.strip(), re.DOTALL):
+        return f"{expression}[{window}]"
+    return f"({expression})[{window}:{_STEP}]"
+
+
+def _first_bad(one: Asked, series: list[Series]) -> Start | None:
+    """The first bad sample after the last good one, as seen when the alert began; None if the series shows no failure then."""
+    known_by = one.known_by.timestamp()
+    points = sorted(point for s in series for point in s.points if point[0] <= known_by)
+    if not points or points[-1][1] > 0:
+        return None
+    good = [at for at, value in points if value > 0]
+    bad = [at for at, value in points if value <= 0 and (not good or at > good[-1])]
+    return Start(_moment(bad[0]), "equipment_series", _moment(good[-1]) if good else None)
+
+
+def _active_since(prometheus: Prometheus, wanted: list[Asked]) -> dict[str, list[datetime]]:
+    names = {alert.name for one in wanted for alert in one.alerts if alert.source == "alertmanager" and alert.name}
+    if not names:
+        return {}
+    found: dict[str, list[datetime]] = {}
+    for sample in prometheus.instant(f"ALERTS_FOR_STATE{{alertname=~{any_of(names)}}}"):
+        labels = {name: value for name, value in sample.labels.items() if name != "__name__"}
+        for one in wanted:
+            # alerts carry external labels besides those of the series
+            if any(labels.items() <= alert.labels.items() for alert in one.alerts):
+                found.setdefault(one.incident_id, []).append(_moment(sample.value))
+    return found
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,98 @@
+"""The webhook bodies of Alertmanager (version "4") and of Grafana (version "1"), decoded alike by intake, to refuse what can never
+be right, and by incidents, to derive alerts. Unknown keys are ignored: newer senders add them.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from receiver.model import AlertEvent, Source
+
+_VERSIONS: dict[Source, str] = {"alertmanager": "4", "grafana": "1"}
+# outside of these no alert happened; year 1 is Go's "no time", year 9999 cannot be told in every time zone
+_EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_NUL = "\0"
+
+
+class Unacceptable(ValueError):
+    """A body that can never be right, however often it comes. The text says what is wrong with it, in one short line."""
+
+    def __init__(self, wrong: str) -> None:
+        # the sender's own words may be in it, of any length; where they stood comes last
+        short = wrong if len(wrong) <= 300 else f"{wrong[:200]} … {wrong[-80:]}"
+        super().__init__("".join(letter if letter.isprintable() else "?" for letter in short))
+
+
+class _Alert(msgspec.Struct, rename="camel"):
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    starts_at: Annotated[datetime, Meta(tz=True)]
+    ends_at: Annotated[datetime, Meta(tz=True)] | None = None
+    annotations: dict[str, str] | None = None
+    generator_url: str = msgspec.field(default="", name="generatorURL")
+    fingerprint: Annotated[str, Meta(max_length=128)] = ""
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    version: str
+    alerts: list[_Alert]
+    truncated_alerts: int = 0
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+
+def decode(source: Source, body: bytes) -> list[AlertEvent]:
+    """What the body says of each of its alerts. The group's own status is not looked at: it misleads in mixed groups.
+
+    Raises Unacceptable.
+    """
+    try:
+        decoded = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unacceptable(f"no webhook body of {source}: {error}") from None
+    if decoded.version != _VERSIONS[source]:
+        other = next((name for name, version in _VERSIONS.items() if version == decoded.version), None)
+        hint = f": is it meant for /webhook/{other}?" if other else ""
+        raise Unacceptable(f'version is "{decoded.version}", {source} sends "{_VERSIONS[source]}"{hint}')
+    return [_event(source, alert) for alert in decoded.alerts]
+
+
+def _event(source: Source, alert: _Alert) -> AlertEvent:
+    if not _EARLIEST <= alert.starts_at < _LATEST:
+        raise Unacceptable(f"startsAt {alert.starts_at.isoformat()} is no time of an alert")
+    ends_at = None
+    if alert.status == "resolved":
+        if alert.ends_at is None or alert.ends_at < alert.starts_at:
+            raise Unacceptable("a resolved alert ends before it starts, or never: endsAt is missing or earlier than startsAt")
+        if alert.ends_at >= _LATEST:
+            raise Unacceptable(f"endsAt {alert.ends_at.isoformat()} is no time of an alert")
+        ends_at = alert.ends_at.astimezone(UTC)
+    annotations = alert.annotations or {}
+    for text in (
+        *alert.labels,
+        *alert.labels.values(),
+        *annotations,
+        *annotations.values(),
+        alert.fingerprint,
+        alert.generator_url,
+    ):
+        if _NUL in text:
+            raise Unacceptable("an alert holds a NUL character, which no store keeps in texts")
+    return AlertEvent(
+        source=source,
+        fingerprint=alert.fingerprint or _fingerprint(alert.labels),
+        labels=alert.labels,
+        annotations=annotations,
+        # one zone for all: the same instant gives the same incident, whichever offset the sender writes
+        starts_at=alert.starts_at.astimezone(UTC),
+        ends_at=ends_at,
+        generator_url=alert.generator_url,
+    )
+
+
+def _fingerprint(labels: dict[str, str]) -> str:
+    return hashlib.sha256(msgspec.json.encode(sorted(labels.items()))).hexdigest()[:16]

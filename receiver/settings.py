@@ -1,0 +1,221 @@
+"""Every setting with its name, type, default and help in one table: the structs below. The reference page and the JSON Schema are
+generated from them.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="lower-case letters, digits, - and _")]
+Url = Annotated[
+    str,
+    Meta(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", description="http(s) address without user, password or query"),
+]
+Seconds = Annotated[float, Meta(gt=0, le=86400 * 7)]
+
+
+class Secret:
+    """A text that does not show itself: not in repr, not in str, not in logs. `reveal()` gives it to the one who sends it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+class SecretUnreadable(Exception):
+    """A secret named in the configuration is not there."""
+
+
+class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a secret lies: exactly one of the two. It is never written in the configuration itself."""
+
+    file: Annotated[str | None, Meta(description="file that holds it (first line)")] = None
+    env: Annotated[str | None, Meta(description="environment variable that holds it")] = None
+
+    def read(self) -> Secret:
+        """The secret itself. Raises SecretUnreadable, which names the place and never the content."""
+        if (self.file is None) == (self.env is None):
+            raise SecretUnreadable("name exactly one of file and env")
+        if self.env is not None:
+            text = os.environ.get(self.env, "")
+            place = f"environment variable {self.env}"
+        else:
+            place = f"file {self.file}"
+            try:
+                text = Path(self.file or "").read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                raise SecretUnreadable(f"{place} cannot be read ({getattr(error, 'strerror', 'not text')})") from None
+        lines = text.strip().splitlines()
+        if not lines:
+            raise SecretUnreadable(f"{place} is empty or not set")
+        return Secret(lines[0].strip())
+
+
+class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The Prometheus (or a compatible query endpoint) that is asked for users and for the start of failures."""
+
+    url: Annotated[Url, Meta(description="its address, e.g. http://127.0.0.1:9090")]
+    bearer_token: Annotated[SecretRef | None, Meta(description="token to send, if it wants one")] = None
+    timeout_seconds: Annotated[Seconds, Meta(description="how long a query may take")] = 5
+
+
+class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The Grafana to which annotations are written."""
+
+    url: Annotated[Url, Meta(description="its address, e.g. http://127.0.0.1:3000")]
+    token: Annotated[SecretRef, Meta(description="service account token that may read and write annotations")]
+    dashboard_uid: Annotated[str | None, Meta(description="dashboard that gets them; none: the whole organisation")] = None
+    panel_id: Annotated[int | None, Meta(description="panel of that dashboard")] = None
+
+
+class DirectoryTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="directory"):
+    """Tickets as Markdown files in a folder: works with nothing else installed."""
+
+    name: Name
+    path: Annotated[str, Meta(min_length=1, description="folder for the files")]
+
+
+class WebhookTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="webhook"):
+    """Tickets as signed messages (Standard Webhooks) to any system that takes them."""
+
+    name: Name
+    url: Annotated[Url, Meta(description="where to POST")]
+    secret: Annotated[SecretRef, Meta(description="whsec_… signing secret")]
+
+
+class BasicUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One user of HTTP basic authentication."""
+
+    username: Annotated[str, Meta(min_length=1, pattern=r"^[^:]+$")]
+    password: SecretRef
+
+
+class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may post alerts and read incidents. At least one way in must be given; several tokens allow a rotation."""
+
+    bearer_tokens: Annotated[tuple[SecretRef, ...], Meta(description="tokens; also taken as the password of any basic user")] = ()
+    basic: Annotated[tuple[BasicUser, ...], Meta(description="users and passwords")] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The configuration file, without the service catalogue. Relative paths are relative to that file."""
+
+    listen: Annotated[str, Meta(description="address and port to listen on")] = "127.0.0.1:9158"
+    data_dir: Annotated[str, Meta(description="folder for the database and run-time files")] = "data"
+    database_url: Annotated[str | None, Meta(description="SQLAlchemy address of the store; default: SQLite in data_dir")] = None
+    external_url: Annotated[Url, Meta(description="how people reach this receiver, for links in tickets")] = "http://127.0.0.1:9158"
+    web_workers: Annotated[int, Meta(ge=1, le=64, description="processes that take in requests")] = 2
+    max_body_mib: Annotated[int, Meta(ge=1, le=1024, description="largest notification taken, in MiB")] = 32
+    tick_seconds: Annotated[Seconds, Meta(description="how often open incidents are assessed anew")] = 15
+    hold_seconds: Annotated[Seconds, Meta(description="how long a recovery must hold before the incident is closed")] = 3600
+    candidate_lead_seconds: Annotated[
+        float, Meta(ge=0, le=86400 * 7, description="a ticket is made when the forecast says major within this time")
+    ] = 1800
+    prometheus: PrometheusSettings
+    grafana: GrafanaSettings | None = None
+    tickets: tuple[DirectoryTicket | WebhookTicket, ...] = ()
+    authentication: AuthenticationSettings
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{Path(self.data_dir, 'art58.db')}"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Folder in which all processes leave their metrics."""
+        return Path(self.data_dir, "metrics")
+
+    def rooted(self, base: Path) -> "Settings":
+        """The same with every relative path taken from `base`."""
+
+        def secret(ref: SecretRef) -> SecretRef:
+            return ref if ref.file is None else SecretRef(file=str(base / ref.file))
+
+        replace = msgspec.structs.replace
+        prometheus, grafana = self.prometheus, self.grafana
+        if prometheus.bearer_token:
+            prometheus = replace(prometheus, bearer_token=secret(prometheus.bearer_token))
+        tickets: list[DirectoryTicket | WebhookTicket] = []
+        for ticket in self.tickets:
+            if isinstance(ticket, DirectoryTicket):
+                tickets.append(replace(ticket, path=str(base / ticket.path)))
+            else:
+                tickets.append(replace(ticket, secret=secret(ticket.secret)))
+        return replace(
+            self,
+            data_dir=str(base / self.data_dir),
+            prometheus=prometheus,
+            grafana=grafana and replace(grafana, token=secret(grafana.token)),
+            tickets=tuple(tickets),
+            authentication=AuthenticationSettings(
+                bearer_tokens=tuple(map(secret, self.authentication.bearer_tokens)),
+                basic=tuple(replace(user, password=secret(user.password)) for user in self.authentication.basic),
+            ),
+        )
+
+
+Complaint = tuple[tuple[str | int, ...], str, str]
+"""Where (key path), what is wrong, what to do."""
+
+
+def complaints(settings: Settings) -> list[Complaint]:
+    """What types alone cannot say about the settings. Secrets are read to see that they are there, and dropped."""
+    found: list[Complaint] = []
+    if (
+        not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}", settings.listen)
+        or not 0 < int(settings.listen.rpartition(":")[2]) < 65536
+    ):
+        found.append((("listen",), "is no address and port", "Write it like 127.0.0.1:9158"))
+    if settings.database_url and not re.match(r"(sqlite|postgresql\+psycopg)://", settings.database_url):
+        found.append((("database_url",), "is no address of a store we know", "Write sqlite:///path/to/file.db, or leave it out"))
+    if settings.database_url and re.match(r"[^/]*//[^/@]*:[^/]*@", settings.database_url):
+        found.append((("database_url",), "carries a password", "Leave it out and use PGPASSFILE or PGPASSWORD"))
+    authentication = settings.authentication
+    if not authentication.bearer_tokens and not authentication.basic:
+        found.append(
+            (
+                ("authentication",),
+                "lets nobody in",
+                "Give bearer_tokens or basic, e.g. bearer_tokens: [{file: secrets/token}]",
+            )
+        )
+    names: set[str] = {"grafana"}  # the name of the annotations in the ledger
+    for number, ticket in enumerate(settings.tickets):
+        if ticket.name in names:
+            found.append((("tickets", number, "name"), f"{ticket.name!r} is taken", "Give every target a name of its own"))
+        names.add(ticket.name)
+    for path, secret in secrets(settings):
+        try:
+            secret.read()
+        except SecretUnreadable as error:
+            found.append((path, str(error), "Put the secret there, readable for this user"))
+    return found
+
+
+def secrets(settings: Settings) -> list[tuple[tuple[str | int, ...], SecretRef]]:
+    """Every secret of the settings with the path of its key."""
+    places: list[tuple[tuple[str | int, ...], SecretRef | None]] = [
+        (("prometheus", "bearer_token"), settings.prometheus.bearer_token),
+        (("grafana", "token"), settings.grafana.token if settings.grafana else None),
+    ]
+    places += [(("tickets", n, "secret"), t.secret) for n, t in enumerate(settings.tickets) if isinstance(t, WebhookTicket)]
+    places += [(("authentication", "bearer_tokens", n), ref) for n, ref in enumerate(settings.authentication.bearer_tokens)]
+    places += [(("authentication", "basic", n, "password"), user.password) for n, user in enumerate(settings.authentication.basic)]
+    return [(path, ref) for path, ref in places if ref]

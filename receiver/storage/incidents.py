@@ -1,0 +1,156 @@
+"""Alerts, the incidents they belong to, and the assessments of these."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, and_, func, insert, select, tuple_, update
+
+from receiver.model import Alert, Assessment, Incident, IncidentState, Source
+from receiver.storage.tables import alerts, assessments, incidents
+
+_JSON = msgspec.json.Encoder()
+_ASSESSMENT = msgspec.json.Decoder(Assessment)
+_CHUNK = 400  # bound variables per statement, under SQLite's limit
+
+
+def sightings(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[datetime, Alert]]:
+    """All known sightings of the alerts with these (source, fingerprint), by their startsAt."""
+    found: dict[tuple[str, str], dict[datetime, Alert]] = defaultdict(dict)
+    for chunk in _chunks(sorted(set(keys))):
+        for row in connection.execute(select(alerts).where(tuple_(alerts.c.source, alerts.c.fingerprint).in_(chunk))):
+            found[row.source, row.fingerprint][row.starts_at] = _alert(row)
+    return found
+
+
+def save_alerts(connection: Connection, changed: Iterable[Alert]) -> None:
+    """Insert or replace these sightings."""
+    for alert in changed:
+        values = msgspec.structs.asdict(alert) | {
+            "labels": _JSON.encode(alert.labels).decode(),
+            "annotations": _JSON.encode(alert.annotations).decode(),
+        }
+        key = and_(
+            alerts.c.source == alert.source, alerts.c.fingerprint == alert.fingerprint, alerts.c.starts_at == alert.starts_at
+        )
+        if connection.execute(update(alerts).where(key).values(values)).rowcount == 0:
+            connection.execute(insert(alerts).values(values))
+
+
+def alerts_of(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Alert]]:
+    """The alerts of these incidents, earliest first."""
+    found: dict[str, list[Alert]] = defaultdict(list)
+    for chunk in _chunks(sorted(set(incident_ids))):
+        query = select(alerts).where(alerts.c.incident_id.in_(chunk)).order_by(alerts.c.starts_at, alerts.c.fingerprint)
+        for row in connection.execute(query):
+            found[row.incident_id].append(_alert(row))
+    return found
+
+
+def firing_alone(connection: Connection, source: Source) -> list[Alert]:
+    """The alerts of this source that fire and belong to no incident."""
+    query = select(alerts).where(alerts.c.source == source, alerts.c.ends_at.is_(None), alerts.c.incident_id.is_(None))
+    return [_alert(row) for row in connection.execute(query)]
+
+
+def living(connection: Connection) -> list[Incident]:
+    """Every incident that is not closed, oldest first."""
+    query = select(incidents).where(incidents.c.state != "closed").order_by(incidents.c.opened_at, incidents.c.id)
+    return [_incident(row) for row in connection.execute(query)]
+
+
+def listed(connection: Connection, states: tuple[IncidentState, ...], limit: int) -> list[Incident]:
+    """The newest incidents in these states, newest first."""
+    query = select(incidents).where(incidents.c.state.in_(states)).order_by(incidents.c.opened_at.desc(), incidents.c.id)
+    return [_incident(row) for row in connection.execute(query.limit(limit))]
+
+
+def get(connection: Connection, id_: str) -> Incident | None:
+    row = connection.execute(select(incidents).where(incidents.c.id == id_)).first()
+    return _incident(row) if row else None
+
+
+def save(connection: Connection, incident: Incident) -> None:
+    """Insert or replace."""
+    values = msgspec.structs.asdict(incident)
+    if connection.execute(update(incidents).where(incidents.c.id == incident.id).values(values)).rowcount == 0:
+        connection.execute(insert(incidents).values(values))
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    query = select(incidents.c.state, func.count()).group_by(incidents.c.state)
+    return {state: number for state, number in connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+
+
+def latest_assessments(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Assessment]]:
+    """The newest assessment of each service of these incidents, in the order in which the services were first assessed."""
+    found: dict[str, list[Assessment]] = defaultdict(list)
+    for chunk in _chunks(sorted(set(incident_ids))):
+        newest = (
+            select(
+                assessments.c.incident_id,
+                func.max(assessments.c.number).label("number"),
+                func.min(assessments.c.number).label("first"),
+            )
+            .where(assessments.c.incident_id.in_(chunk))
+            .group_by(assessments.c.incident_id, assessments.c.service)
+            .subquery()
+        )
+        query = (
+            select(assessments.c.document)
+            .join(newest, (assessments.c.incident_id == newest.c.incident_id) & (assessments.c.number == newest.c.number))
+            .order_by(newest.c.incident_id, newest.c.first)
+        )
+        for document in connection.execute(query).scalars():
+            assessment = _ASSESSMENT.decode(document)
+            found[assessment.incident_id].append(assessment)
+    return found
+
+
+def history(connection: Connection, incident_id: str) -> list[Assessment]:
+    """Every assessment of an incident, oldest first."""
+    query = select(assessments.c.document).where(assessments.c.incident_id == incident_id).order_by(assessments.c.number)
+    return [_ASSESSMENT.decode(document) for document in connection.execute(query).scalars()]
+
+
+def append(connection: Connection, assessment: Assessment) -> None:
+    """Add an assessment; there is no way to change or remove one."""
+    connection.execute(
+        insert(assessments).values(
+            incident_id=assessment.incident_id,
+            number=assessment.number,
+            service=assessment.service,
+            assessed_at=assessment.assessed_at,
+            verdict=assessment.verdict.value,
+            document=_JSON.encode(assessment).decode(),
+        )
+    )
+
+
+def unrouted(connection: Connection) -> list[str]:
+    """The incidents that have assessments nobody has planned deliveries from."""
+    query = select(assessments.c.incident_id).where(assessments.c.routed_at.is_(None)).distinct()
+    return list(connection.execute(query).scalars())
+
+
+def mark_routed(connection: Connection, incident_id: str, up_to: int, at: datetime) -> None:
+    query = update(assessments).where(
+        assessments.c.incident_id == incident_id, assessments.c.number <= up_to, assessments.c.routed_at.is_(None)
+    )
+    connection.execute(query.values(routed_at=at))
+
+
+def _chunks(items: list[Any]) -> Iterable[list[Any]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+def _alert(row: Row[Any]) -> Alert:
+    values = dict(row._mapping)
+    labels, annotations = msgspec.json.decode(values["labels"]), msgspec.json.decode(values["annotations"])
+    return Alert(**values | {"labels": labels, "annotations": annotations})
+
+
+def _incident(row: Row[Any]) -> Incident:
+    return Incident(**row._mapping)

@@ -1,0 +1,131 @@
+"""The tables. Times are whole microseconds since 1970 in UTC, so that SQLite and PostgreSQL compare them alike and exactly."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime as microseconds since 1970. A naive one is refused: nobody knows which moment it is."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Any) -> int | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} has no time zone: pass an aware datetime")
+        return (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, _dialect: Any) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+notifications = Table(
+    "notifications",
+    metadata,
+    # SQLite counts a row id up only in an INTEGER PRIMARY KEY
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("source", Text, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("refused", Text),
+    Column("derived_at", Moment),
+)
+_waiting = notifications.c.derived_at.is_(None) & notifications.c.refused.is_(None)
+Index("notifications_waiting", notifications.c.id, sqlite_where=_waiting, postgresql_where=_waiting)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("cause", Text, nullable=False),
+    Column("equipment", Text),
+    Column("state", Text, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("failure_started_at", Moment, nullable=False),
+    Column("start_basis", Text, nullable=False),
+    Column("start_settled", Boolean, nullable=False),
+    Column("good_at", Moment),
+    Column("restored_at", Moment),
+    Column("closed_at", Moment),
+)
+_living = incidents.c.state != "closed"
+# one living incident per cause, whoever derives it
+Index("incidents_living", incidents.c.cause, unique=True, sqlite_where=_living, postgresql_where=_living)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("starts_at", Moment, primary_key=True),
+    Column("ends_at", Moment),
+    Column("labels", Text, nullable=False),
+    Column("annotations", Text, nullable=False),
+    Column("generator_url", Text, nullable=False),
+    Column("incident_id", Text, ForeignKey("incidents.id")),
+    Index("alerts_of_incident", "incident_id"),
+)
+
+assessments = Table(
+    "assessments",
+    metadata,
+    Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("assessed_at", Moment, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("routed_at", Moment),
+)
+_unrouted = assessments.c.routed_at.is_(None)
+Index("assessments_unrouted", assessments.c.incident_id, sqlite_where=_unrouted, postgresql_where=_unrouted)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("incident_id", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("object", Text, primary_key=True),
+    Column("wanted", Integer, nullable=False),
+    Column("sent", Integer, nullable=False),
+    Column("resolve", Boolean, nullable=False),
+    Column("resolved", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Moment, nullable=False),
+    Column("claimed_by", Text),
+    Column("claimed_until", Moment),
+    Column("creating_since", Moment),
+    Column("remote_id", Text),
+    Column("last_error", Text),
+    ForeignKeyConstraint(["incident_id"], ["incidents.id"]),
+    Index("deliveries_due", "target", "state", "next_attempt_at"),
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
+)

@@ -1,0 +1,94 @@
+"""The JSON API. Its form is a contract: keys are added, never renamed."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import Any, ParamSpec
+
+from flask import Blueprint, Response, jsonify, request
+
+from receiver.intake.authentication import Gate
+from receiver.law.verdict import gravest
+from receiver.model import Assessment, Clock, Incident, IncidentState
+from receiver.storage import incidents as store
+from receiver.storage.database import Database
+
+STATES: dict[str, tuple[IncidentState, ...]] = {
+    "open": ("open", "recovering"),
+    "closed": ("closed",),
+    "all": ("open", "recovering", "closed"),
+}
+MOST = 1000
+"""Incidents in one answer, the newest first."""
+
+
+View = ParamSpec("View")
+
+
+def admitted(gate: Gate, view: Callable[View, Response | str]) -> Callable[View, Response | str]:
+    """The view, for those the gate knows."""
+
+    @wraps(view)
+    def guarded(*args: View.args, **kwargs: View.kwargs) -> Response | str:
+        if gate.admits(request.authorization):
+            return view(*args, **kwargs)
+        response = jsonify(error="send a bearer token or basic credentials that this receiver knows")
+        response.status_code = 401
+        response.headers["WWW-Authenticate"] = 'Basic realm="art58-receiver", charset="UTF-8"'
+        return response
+
+    return guarded
+
+
+def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
+    room = Blueprint("api", __name__, url_prefix="/api/v1")
+
+    def listed() -> Response:
+        states = STATES.get(request.args.get("state", "open"))
+        if states is None:
+            response = jsonify(error="state is one of open, closed, all")
+            response.status_code = 400
+            return response
+        with database.read() as connection:
+            found = store.listed(connection, states, MOST)
+            latest = store.latest_assessments(connection, (incident.id for incident in found))
+        now = clock()
+        return jsonify(incidents=[as_json(incident, latest[incident.id], now) for incident in found])
+
+    room.add_url_rule("/incidents", "incidents", admitted(gate, listed))
+    return room
+
+
+def as_json(incident: Incident, latest: list[Assessment], now: datetime) -> dict[str, Any]:
+    """An incident as the API tells it; durations run on to `now`."""
+    return {
+        "id": incident.id,
+        "state": incident.state,
+        "failure_started_at": _time(incident.failure_started_at),
+        "restored_at": _time(incident.restored_at),
+        "verdict": gravest([a.verdict for a in latest]) if latest else None,
+        "impacts": [_impact(assessment, now) for assessment in latest],
+    }
+
+
+def _impact(assessment: Assessment, now: datetime) -> dict[str, Any]:
+    lasted = (assessment.restored_at or now) - assessment.failure_started_at
+    return {
+        "service": assessment.service,
+        "verdict": assessment.verdict,
+        "at_least": assessment.at_least,
+        "at_most": assessment.at_most,
+        "rulebook": assessment.rulebook,
+        "row": assessment.row,
+        "affected_users": assessment.affected_users,
+        "method": assessment.method,
+        "measured": assessment.measured,
+        "duration_seconds": max(0, int(lasted.total_seconds())),
+        "major_since": _time(assessment.major_since),
+        "major_expected_at": _time(assessment.major_expected_at),
+        "reason": {"ja": assessment.reason.ja, "en": assessment.reason.en},
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

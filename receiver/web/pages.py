@@ -1,0 +1,49 @@
+"""Pages for people: one per incident, bare, in Japanese and English."""
+
+from flask import Blueprint, Response, render_template
+
+from receiver.catalogue import Catalogue
+from receiver.intake.authentication import Gate
+from receiver.law.verdict import gravest
+from receiver.law.wording import METHODS, VERDICTS, clock_time, length, users
+from receiver.model import Clock
+from receiver.storage import deliveries
+from receiver.storage import incidents as store
+from receiver.storage.database import Database
+from receiver.web.api import admitted
+
+MOST_ALERTS = 200
+
+
+def blueprint(database: Database, catalogue: Catalogue, gate: Gate, clock: Clock) -> Blueprint:
+    room = Blueprint("pages", __name__, template_folder="templates")
+
+    def incident(id_: str) -> Response | str:
+        with database.read() as connection:
+            found = store.get(connection, id_)
+            if found is None:
+                return Response("no such incident\n", 404, content_type="text/plain; charset=utf-8")
+            latest = store.latest_assessments(connection, [id_])[id_]
+            history = store.history(connection, id_)
+            alerts = store.alerts_of(connection, [id_])[id_]
+            sent = deliveries.of_incidents(connection, [id_])
+        return render_template(
+            "incident.html",
+            incident=found,
+            verdict=VERDICTS[gravest([a.verdict for a in latest])],
+            latest=latest,
+            history=history,
+            alerts=alerts[:MOST_ALERTS],
+            alerts_left_out=max(0, len(alerts) - MOST_ALERTS),
+            deliveries=sent,
+            services=catalogue.by_name,
+            now=clock(),
+            verdicts=VERDICTS,
+            methods=METHODS,
+            clock_time=clock_time,
+            length=length,
+            users=users,
+        )
+
+    room.add_url_rule("/incidents/<id_>", "incident", admitted(gate, incident))
+    return room

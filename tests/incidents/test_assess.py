@@ -1,0 +1,130 @@
+"""One impact at one instant: what is known of its users, what is not, and what follows."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from receiver.catalogue import Service
+from receiver.incidents.assess import NO_SERIES, assess, changed
+from receiver.law.rulebook import shipped
+from receiver.model import Assessment, Incident
+from receiver.observation.users import Answer, Reading, UsersObserved
+
+T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+VOICE = Service(name="voice", kind="voice", emergency_calls=True, match=('service="voice"',))
+INCIDENT = Incident("inc-1", "equipment:equipment=core-1", "core-1", "open", T0, T0, "equipment_series", start_settled=True)
+
+
+def answer(users: int | None) -> Answer:
+    return Answer("q", {} if users is None else {"core-1": Reading(users, T0, "q", "line")})
+
+
+def failed(why: str = "Prometheus cannot be reached") -> Answer:
+    return Answer("q", problem=why)
+
+
+def assessed(
+    unable: Answer,
+    under: Answer,
+    after: timedelta = HOUR,
+    previous: Assessment | None = None,
+    restored_at: datetime | None = None,
+    service: Service = VOICE,
+) -> Assessment:
+    observed = UsersObserved(unable, under)
+    return assess(INCIDENT, service, restored_at, observed, previous, shipped(), timedelta(minutes=30), T0 + after)
+
+
+def test_without_a_finer_method_all_users_under_the_equipment_are_a_definite_count() -> None:
+    one = assessed(answer(None), answer(40_000))
+    assert (one.verdict, one.measured, one.method, one.affected_users) == ("major", True, "all_under_equipment", 40_000)
+
+
+def test_users_who_could_not_use_it_go_before_all_users_under_the_equipment() -> None:
+    one = assessed(answer(20_000), answer(40_000))
+    assert (one.verdict, one.method, one.affected_users) == ("none", "direct", 20_000)
+
+
+def test_when_the_finer_query_fails_the_coarser_number_is_only_a_bound() -> None:
+    one = assessed(failed(), answer(40_000))
+    assert (one.verdict, one.at_least, one.at_most) == ("indeterminate", "none", "major")
+    assert (one.measured, one.affected_users, one.affected.kept) == (False, 40_000, ())
+    assert one.candidate
+
+
+def test_where_bound_and_floor_agree_the_verdict_stands_without_a_measurement() -> None:
+    one = assessed(failed(), answer(20_000))
+    assert (one.verdict, one.measured) == ("none", False)
+    assert not one.candidate
+
+
+def test_no_series_at_all_is_not_zero_users() -> None:
+    one = assessed(answer(None), answer(None))
+    assert (one.verdict, one.at_most, one.affected.problem) == ("indeterminate", "major", NO_SERIES)
+
+
+def test_all_users_of_the_service_are_the_bound_where_nothing_else_is_known() -> None:
+    small = msgspec.structs.replace(VOICE, users_total=25_000)
+    assert assessed(failed(), failed(), service=small).verdict == "none"
+
+
+def test_the_largest_count_of_an_accident_is_kept() -> None:
+    first = assessed(answer(50_000), answer(None), timedelta(minutes=10))
+    later = assessed(answer(10_000), answer(None), HOUR, first)
+    assert (later.affected_users, later.verdict) == (50_000, "major")
+
+
+def test_a_bound_never_becomes_the_count_that_is_kept() -> None:
+    first = assessed(failed(), answer(90_000), timedelta(minutes=10))
+    later = assessed(answer(10_000), answer(90_000), HOUR, first)
+    assert (later.affected_users, later.verdict, later.measured) == (10_000, "none", True)
+
+
+def test_a_measured_count_survives_a_query_that_fails_later() -> None:
+    first = assessed(answer(35_000), answer(90_000), timedelta(minutes=10))
+    later = assessed(failed(), failed(), HOUR, first)
+    assert (later.verdict, later.at_least, later.at_most) == ("major", "major", "major")
+    assert (later.affected_users, later.measured) == (35_000, True)
+    assert later.affected.at_most == 90_000
+
+
+def test_users_that_came_later_make_it_major_only_from_then() -> None:
+    first = assessed(answer(29_999), answer(None), 2 * HOUR)
+    at = T0 + 3 * HOUR
+    grown = Answer("q", {"core-1": Reading(30_000, at, "q", "line")})
+    later = assessed(grown, answer(None), 3 * HOUR, first)
+    assert (first.verdict, later.verdict, later.major_since) == ("periodic", "major", at)
+
+
+def test_learnt_late_it_was_major_from_the_moment_the_law_names() -> None:
+    assert assessed(answer(30_000), answer(None), 5 * HOUR).major_since == T0 + HOUR
+
+
+def test_recovered_in_time_it_never_becomes_major_however_late_it_is_assessed() -> None:
+    one = assessed(answer(50_000), answer(None), timedelta(minutes=30))
+    end = T0 + HOUR - timedelta(seconds=1)
+    over = assessed(answer(0), answer(50_000), 5 * HOUR, one, restored_at=end)
+    assert (over.verdict, over.duration, over.major_expected_at, over.candidate) == ("periodic", end - T0, None, False)
+
+
+def test_what_recovered_before_it_was_measured_stays_unknown_but_for_the_equipment() -> None:
+    end = T0 + HOUR
+    unknown = assessed(failed(), failed(), 2 * HOUR, restored_at=end)
+    assert (unknown.verdict, unknown.candidate) == ("indeterminate", True)
+    counted = assessed(answer(0), answer(50_000), 2 * HOUR, unknown, restored_at=end)
+    assert (counted.verdict, counted.method) == ("major", "all_under_equipment")
+
+
+@pytest.mark.parametrize(("minutes", "due"), [(29, False), (30, True), (59, True)])
+def test_it_is_a_candidate_once_the_forecast_is_within_the_lead(minutes: int, due: bool) -> None:
+    assert assessed(answer(40_000), answer(None), timedelta(minutes=minutes)).candidate is due
+
+
+def test_time_alone_is_no_news() -> None:
+    first = assessed(answer(40_000), answer(None), timedelta(minutes=5))
+    second = assessed(answer(40_000), answer(None), timedelta(minutes=6), first)
+    assert changed(first, None)
+    assert not changed(second, first)
+    assert changed(assessed(answer(40_000), answer(None), HOUR, first), first)

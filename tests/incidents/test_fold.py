@@ -1,0 +1,66 @@
+"""What notifications say of one alert becomes the same stretches in whatever order, and however often, they come."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+
+from receiver.incidents.fold import ended_at, fold, same_stretch
+from receiver.model import Alert, AlertEvent
+
+T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+
+def event(starts: float, ends: float | None = None) -> AlertEvent:
+    """Minutes after T0."""
+    end = None if ends is None else T0 + timedelta(minutes=ends)
+    return AlertEvent("alertmanager", "f1", {"alertname": "Down"}, {}, T0 + timedelta(minutes=starts), end)
+
+
+def stretches(*events: AlertEvent) -> list[tuple[float, float | None]]:
+    """The stretches in which the alert fired, in minutes after T0: sightings that overlap are one."""
+    sightings: dict[datetime, Alert] = {}
+    for one in events:
+        sightings[one.starts_at] = fold(one, sightings.get(one.starts_at))
+    minutes = timedelta(minutes=1)
+    found: list[tuple[float, float | None]] = []
+    for sighting in sorted(sightings.values(), key=lambda s: s.starts_at):
+        end = ended_at(sighting, sightings.values())
+        if same_stretch(sighting, sightings.values()) and found:
+            continue
+        found.append(((sighting.starts_at - T0) / minutes, end and (end - T0) / minutes))
+    return found
+
+
+def test_firing_then_resolved_is_one_stretch() -> None:
+    assert stretches(event(0), event(0, 10)) == [(0, 10)]
+
+
+def test_a_resolved_alert_that_comes_again_changes_nothing() -> None:
+    assert stretches(event(0), event(0, 10), event(0, 10), event(0, 10)) == [(0, 10)]
+
+
+def test_twins_with_different_starts_are_one_stretch_from_the_earlier_start() -> None:
+    assert stretches(event(0.5), event(0)) == stretches(event(0), event(0.5)) == [(0, None)]
+
+
+def test_one_twin_that_says_resolved_speaks_for_both() -> None:
+    assert stretches(event(0), event(0.5), event(0.5, 10)) == stretches(event(0), event(0.5), event(0, 10)) == [(0, 10)]
+
+
+def test_resolved_before_firing_is_over() -> None:
+    assert stretches(event(0, 10), event(0)) == [(0, 10)]
+
+
+def test_firing_again_after_the_end_is_a_new_stretch() -> None:
+    assert stretches(event(0), event(0, 10), event(15)) == [(0, 10), (15, None)]
+
+
+def test_a_late_resolved_of_the_first_stretch_does_not_end_the_second() -> None:
+    assert stretches(event(15), event(0), event(0, 10)) == [(0, 10), (15, None)]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_any_order_ends_in_the_same_stretches(order: tuple[int, ...]) -> None:
+    events = [event(0), event(0, 10), event(15), event(15, 20)]
+    assert stretches(*(events[i] for i in order)) == [(0, 10), (15, 20)]
