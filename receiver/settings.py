@@ -203,9 +203,13 @@ def complaints(settings: Settings) -> list[Complaint]:
         names.add(ticket.name)
     for path, secret in secrets(settings):
         try:
-            secret.read()
+            text = secret.read().reveal()
         except SecretUnreadable as error:
             found.append((path, str(error), "Put the secret there, readable for this user"))
+        else:
+            if path[0] == "tickets" and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", text):
+                cure = 'Make one: echo "whsec_$(openssl rand -base64 32)"'
+                found.append((path, "is no signing secret (whsec_ and base64 of at least 24 bytes)", cure))
     return found
 
 

@@ -45,28 +45,31 @@ class Dispatcher:
             return False
         number, statement = self._statement(delivery.incident_id)
         try:
-            remote_id, resolved = self._send(delivery, statement)
+            remote_id, created, resolved = self._send(delivery, statement)
         except Unreachable as error:
             self._failed(delivery, str(error), "owed", error.retry_after)
         except Refused as error:
             self._failed(delivery, str(error), "dead", None)
         else:
+            if created and delivery.creating_since is not None:
+                number = 0  # an earlier call may have made it with older text: the newest is said once more
             with self._database.write() as connection:
                 deliveries.record_sent(connection, delivery, self._holder, remote_id, number, resolved=resolved, now=self._clock())
             log.info("delivered", incident=delivery.incident_id, target=self._target.name, number=number, resolved=resolved)
         return True
 
-    def _send(self, delivery: Delivery, statement: Statement) -> tuple[str, bool]:
+    def _send(self, delivery: Delivery, statement: Statement) -> tuple[str, bool, bool]:
+        """The other side's id, whether it was created now, and whether it is resolved now."""
         remote_id = delivery.remote_id
         if remote_id is None and delivery.creating_since is not None:
             remote_id = self._target.find(statement.key)
         if remote_id is None:
-            return self._target.create(statement), False
+            return self._target.create(statement), True, False
         if statement.resolved:
             self._target.resolve(remote_id, statement)
         else:
             self._target.update(remote_id, statement)
-        return remote_id, statement.resolved
+        return remote_id, False, statement.resolved
 
     def _statement(self, incident_id: str) -> tuple[int, Statement]:
         """What is to be said now: the newest, even if the row asked for an older number."""

@@ -1,7 +1,7 @@
 """Tickets by webhook: each change as one signed JSON message (Standard Webhooks) to a system of the operator.
 
 Nothing can be looked up behind a webhook. A message whose outcome is unknown is sent again with the same `webhook-id`, by which its
-receiver knows it; `data.id` is the incident's, so a second `opened` for it means the ticket that is there already.
+receiver knows it. There is one `opened` per incident (`data.id`), whatever its text.
 """
 
 import base64
@@ -71,7 +71,8 @@ class TicketWebhook:
     def _send(self, action: Action, statement: Statement, remote_id: str | None) -> bytes:
         if not _KEY.fullmatch(statement.key):
             raise Refused(f"{self.name}: {one_line(statement.key, 40)!r} cannot be a part of a webhook-id")
-        message_id = f"{statement.key}-{action}-{statement.number}"
+        # an incident is opened once: a retry with newer text is still the same message, and an update follows it
+        message_id = f"{statement.key}-opened" if action == "opened" else f"{statement.key}-{action}-{statement.number}"
         body = _body(action, statement, remote_id)
         # the library takes the wall clock time of any zone for UTC
         now = self._clock().astimezone(UTC)
