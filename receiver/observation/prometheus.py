@@ -1,16 +1,17 @@
 """Prometheus behind one small face: form-encoded POST, a time-out, one retry, `warnings` kept, and values a law can be fed with."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_client import Counter
 from requests.adapters import Retry
+from requests.auth import AuthBase
 
-from receiver.settings import PrometheusSettings
+from receiver.settings import PrometheusSettings, Secret
 
 QUERIES = Counter("art58_queries_total", "Queries to Prometheus by what became of them", ["outcome"])
 for _outcome in ("ok", "failed"):
@@ -40,80 +41,108 @@ class Series(msgspec.Struct, frozen=True):
     points: list[tuple[float, float]]
 
 
+class _Entry(msgspec.Struct):
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    values: list[tuple[float, str]] = []
+
+
+class _Data(msgspec.Struct, rename="camel"):
+    result_type: str
+    result: msgspec.Raw
+
+
+class _Answer(msgspec.Struct):
+    status: str
+    data: _Data | None = None
+    error: str = ""
+    warnings: list[str] = []
+
+
 class Prometheus:
     """One query endpoint. Not for several threads at once: requests promises no thread safety."""
 
     def __init__(self, settings: PrometheusSettings) -> None:
-        headers = {}
-        if settings.bearer_token:
-            headers["Authorization"] = f"Bearer {settings.bearer_token.read().reveal()}"
+        token = settings.bearer_token.read() if settings.bearer_token else None
         self._timeout = settings.timeout_seconds
         # the library's own default is three retries with back-off: a dead server would cost six seconds a query
-        retry = Retry(total=1, backoff_factor=0.1, allowed_methods=None, status_forcelist=())
-        self._client = PrometheusConnect(
-            url=settings.url.rstrip("/"), headers=headers, retry=retry, timeout=settings.timeout_seconds
-        )
+        retry = Retry(total=None, connect=1, read=0, other=0, redirect=0, status=0, backoff_factor=0.1)
+        self._client = PrometheusConnect(url=settings.url.rstrip("/"), retry=retry, timeout=settings.timeout_seconds)
+        # an auth of our own also keeps requests from taking one out of ~/.netrc
+        self._client._session.auth = _Bearer(token)
 
     def instant(self, query: str) -> list[Sample]:
         """The value of every series of `query` at the server's own present. Raises QueryFailed."""
-        return [
-            Sample(_labels(entry), float(entry["value"][0]), float(entry["value"][1])) for entry in self._ask(query, None, "vector")
-        ]
+        entries = self._ask(query, None, "vector")
+        return [Sample(entry.metric, entry.value[0], float(entry.value[1])) for entry in entries if entry.value]
 
     def raw(self, query: str, at: datetime) -> list[Series]:
         """The samples of a range selector (`series[1h]`) that ends at `at`. Raises QueryFailed."""
-        answer = self._ask(query, at, "matrix")
-        return [Series(_labels(entry), [(float(t), float(v)) for t, v in entry["values"]]) for entry in answer]
+        entries = self._ask(query, at, "matrix")
+        return [Series(entry.metric, [(moment, float(value)) for moment, value in entry.values]) for entry in entries]
 
     def close(self) -> None:
         self._client.close()
 
-    def _ask(self, query: str, at: datetime | None, result_type: str) -> list[dict[str, Any]]:
+    def _ask(self, query: str, at: datetime | None, result_type: str) -> list[_Entry]:
         try:
-            result = self._post(query, at, result_type)
+            result = _result(*self._post(query, at), result_type)
         except QueryFailed:
             QUERIES.labels("failed").inc()
             raise
         QUERIES.labels("ok").inc()
         return result
 
-    def _post(self, query: str, at: datetime | None, result_type: str) -> list[dict[str, Any]]:
-        form: dict[str, str] = {"query": query, "timeout": f"{self._timeout}s"}
+    def _post(self, query: str, at: datetime | None) -> tuple[int, bytes]:
+        form = {"query": query, "timeout": f"{self._timeout:g}"}
         if at is not None:
             form["time"] = f"{at.timestamp():.3f}"
+        url = f"{self._client.url}/api/v1/query"
         try:
             # the client's own POST puts the query in the URL, where long ones are cut off, and drops the warnings
-            answer = self._client._session.post(
-                f"{self._client.url}/api/v1/query", data=form, headers=self._client.headers, timeout=self._timeout
-            )
+            answer = self._client._session.post(url, data=form, timeout=self._timeout, allow_redirects=False)
         except requests.Timeout:
             raise QueryFailed(f"Prometheus did not answer within {self._timeout:g} s") from None
         except requests.RequestException as error:
             raise QueryFailed(f"Prometheus cannot be reached ({type(error).__name__})") from None
-        return _result(answer, result_type)
+        return answer.status_code, answer.content
 
 
-def _result(answer: requests.Response, result_type: str) -> list[dict[str, Any]]:
+class _Bearer(AuthBase):
+    def __init__(self, token: Secret | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+
+def _result(status: int, body: bytes, result_type: str) -> list[_Entry]:
     try:
-        document = answer.json()
-    except ValueError:
-        raise QueryFailed(f"Prometheus answered {answer.status_code} without JSON") from None
-    if not isinstance(document, dict) or document.get("status") != "success":
-        message = str(document.get("error", "") if isinstance(document, dict) else "")[:200]
-        raise QueryFailed(f"Prometheus answered {answer.status_code}: {message}")
-    if warnings := document.get("warnings"):
+        answer = msgspec.json.decode(body, type=_Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise QueryFailed(f"Prometheus answered {status} with something else than an answer to a query") from None
+    if answer.status != "success" or answer.data is None:
+        raise QueryFailed(f"Prometheus answered {status}: {_clean(answer.error)}")
+    if answer.warnings:
         # a partial answer is too low a number, and nothing in the number says so
-        raise QueryFailed(f"Prometheus answered in part: {'; '.join(map(str, warnings))[:200]}")
-    data = document.get("data", {})
-    if data.get("resultType") != result_type:
-        raise QueryFailed(f"the query gives a {data.get('resultType')}, needed is a {result_type}: correct its PromQL")
-    result: list[dict[str, Any]] = data["result"]
-    return result
+        raise QueryFailed(f"Prometheus answered in part: {_clean('; '.join(answer.warnings))}")
+    if answer.data.result_type != result_type:
+        raise QueryFailed(f"the query gives a {_clean(answer.data.result_type)}, needed is a {result_type}: correct its PromQL")
+    try:
+        entries = msgspec.json.decode(answer.data.result, type=list[_Entry])
+        for entry in entries:
+            for _, value in [*entry.values, *([entry.value] if entry.value else [])]:
+                float(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+        raise QueryFailed("Prometheus answered with values that are no numbers") from None
+    return entries
 
 
-def _labels(entry: dict[str, Any]) -> dict[str, str]:
-    labels: dict[str, str] = entry["metric"]
-    return labels
+def _clean(text: str) -> str:
+    """What the other side said, fit for a log line and a page."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text)[:200]
 
 
 def quoted(value: str) -> str:

@@ -1,0 +1,268 @@
+"""Questions to a real Prometheus over history loaded to the second, and to servers that misbehave."""
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import pytest
+from flask import Flask, Response, request
+from werkzeug.serving import make_server
+
+from examples import peers
+from receiver.catalogue import Catalogue, Service, UserQueries
+from receiver.model import Alert
+from receiver.observation import failure_start, users
+from receiver.observation.failure_start import Asked
+from receiver.observation.prometheus import Prometheus, QueryFailed, any_of, quoted
+from receiver.settings import PrometheusSettings
+
+PEERS = Path(__file__).parents[2] / ".peers" / "bin"
+NOW = int(time.time()) // 15 * 15
+HOSTILE = 'x"}) or vector(1) #\\ \n.*|core-1'
+ODD = ["plain", "x", 'quo"te', "back\\slash", "new\nline", "a.b*c", "aXbbc", "日本", "{}[]()|^$+?", "a|b", ".*", "$1", "#"]
+HOUR, STEP = 3600, 15
+
+VOICE = Service(name="voice", kind="voice", emergency_calls=True, match=('service="voice"',))
+DATA = Service(name="data", kind="internet_access", match=('service="data"',))
+OWN = Service(
+    name="own",
+    kind="internet_access",
+    match=('service="own"',),
+    equipment_label="box",
+    users=UserQueries(
+        unable="sum by (box) (own_failed_sessions)", under_equipment="own_subscribers", equipment_up="min by (box) (own_up)"
+    ),
+)
+CATALOGUE = Catalogue((VOICE, DATA, OWN))
+
+
+def history() -> str:
+    """OpenMetrics text: what each equipment did up to NOW."""
+
+    def states(*failed: tuple[int, int]) -> list[tuple[int, int]]:
+        """1, but 0 in the stretches given in seconds before NOW."""
+        times = range(NOW - 3 * HOUR, NOW + 1, STEP)
+        return [(at, 0 if any(NOW - begin <= at <= NOW - end for begin, end in failed) else 1) for at in times]
+
+    series = {
+        "art58:equipment_up": {
+            '{equipment="core-1"}': states((3000, 0)),
+            '{equipment="flapping"}': states((6000, 4500), (3000, 0)),
+            '{equipment="repaired"}': states((3000, 1500)),
+            '{equipment="always-down"}': states((3 * HOUR, 0)),
+            f"{{equipment={quoted(HOSTILE)}}}": states((1500, 0)),
+        },
+        "own_up": {'{box="b1",port="1"}': states((1200, 0)), '{box="b1",port="2"}': states()},
+        "art58:users_under_equipment": {
+            '{service="voice",equipment="core-1",unit="line"}': [(NOW, 70_000)],
+            '{service="data",equipment="core-1",unit="line"}': [(NOW, 90_000)],
+            f'{{service="voice",equipment={quoted(HOSTILE)},unit="line"}}': [(NOW, 7)],
+        },
+        "art58:users_unable": {
+            '{service="data",equipment="core-1",unit="line",prefecture="tokyo"}': [(NOW, 20_000)],
+            '{service="data",equipment="core-1",unit="line",prefecture="osaka"}': [(NOW, 10_000)],
+            '{service="data",equipment="core-2",unit="line"}': [(NOW, float("nan"))],
+        },
+        "odd": {f"{{name={quoted(name)}}}": [(NOW, 1)] for name in ODD},
+        "own_failed_sessions": {'{box="b1",port="1"}': [(NOW, 40)], '{box="b1",port="2"}': [(NOW, 2)]},
+        "own_subscribers": {'{box="b1"}': [(NOW, 500)]},
+    }
+    lines = []
+    for name, kinds in series.items():
+        lines.append(f"# TYPE {name} gauge")
+        lines += [f"{name}{labels} {value} {at}" for labels, points in kinds.items() for at, value in points]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    folder = tmp_path_factory.mktemp("history")
+    (folder / "history.txt").write_text(history())
+    load = [str(PEERS / "promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.txt", "data"]
+    subprocess.run(load, cwd=folder, check=True, capture_output=True)
+    with peers.Prometheus(PEERS, folder, {"global": {}}, data_dir=folder / "data") as server:
+        client = Prometheus(PrometheusSettings(url=server.url))
+        yield client
+        client.close()
+
+
+def down(equipment: str | None, minutes_ago: float = 0, label: str = "equipment", expression: str | None = None) -> Asked:
+    """An incident whose alert began so long ago."""
+    starts_at = datetime.fromtimestamp(NOW, UTC) - timedelta(minutes=minutes_ago)
+    alert = Alert("alertmanager", "f", starts_at, None, {"alertname": "Down"}, {}, "")
+    return Asked("inc", equipment, label, expression, (alert,))
+
+
+def seconds_ago(moment: datetime | None) -> float | None:
+    return None if moment is None else NOW - moment.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("asked", "began", "good"),
+    [
+        (down("core-1"), 3000, 3015),
+        (down("core-1", 30), 3000, 3015),
+        (down("flapping"), 3000, 3015),
+        (down("flapping", 90), 6000, 6015),
+        (down("repaired", 40), 3000, 3015),
+        (down(HOSTILE), 1500, 1515),
+        (down("b1", label="box", expression="min by (box) (own_up)"), 1200, 1215),
+        (down("b1", label="box", expression='own_up{port="1"}'), 1200, 1215),
+    ],
+    ids=["plain", "asked late", "second failure", "first failure", "repaired since", "hostile name", "any PromQL", "own selector"],
+)
+def test_the_start_is_the_first_bad_sample_after_the_last_good_one(real: Prometheus, asked: Asked, began: int, good: int) -> None:
+    start = failure_start.find(real, [asked])["inc"]
+    assert start.basis == "equipment_series"
+    # a subquery looks at its own steps, so it may be one step late
+    assert began - STEP <= NOW - start.at.timestamp() <= began
+    assert seconds_ago(start.good_at) is not None
+    assert good - STEP <= NOW - start.good_at.timestamp() <= good + STEP if start.good_at else False
+
+
+def test_equipment_never_seen_working_failed_at_its_first_sample_at_the_latest(real: Prometheus) -> None:
+    start = failure_start.find(real, [down("always-down")])["inc"]
+    assert (seconds_ago(start.at), start.good_at) == (3 * HOUR, None)
+
+
+@pytest.mark.parametrize("asked", [down("repaired"), down("unknown"), down(None)], ids=["works", "no series", "not named"])
+def test_without_evidence_the_alert_itself_is_the_start(real: Prometheus, asked: Asked) -> None:
+    start = failure_start.find(real, [asked])["inc"]
+    assert (start.basis, start.at) == ("starts_at", asked.known_by)
+
+
+def test_users_are_read_per_service_and_equipment_from_one_query_per_series(real: Prometheus) -> None:
+    observed = users.observe(real, CATALOGUE, {"voice": {"core-1"}, "data": {"core-1"}})
+    assert observed["voice"].unable.query == observed["data"].unable.query
+    assert observed["voice"].unable.reading("core-1") is None
+    under = observed["voice"].under_equipment.reading("core-1")
+    assert under is not None
+    assert (under.users, under.unit, seconds_ago(under.at)) == (70_000, "line", pytest.approx(0, abs=300))
+    unable = observed["data"].unable.reading("core-1")
+    assert unable is not None
+    assert unable.users == 30_000  # parts of one equipment
+
+
+def test_no_label_value_reaches_promql_unescaped(real: Prometheus) -> None:
+    observed = users.observe(real, CATALOGUE, {"voice": {HOSTILE}})
+    under = observed["voice"].under_equipment
+    assert under.problem is None
+    assert under.by_equipment.keys() == {HOSTILE}
+
+
+def test_own_promql_is_joined_by_the_equipment_label(real: Prometheus) -> None:
+    observed = users.observe(real, CATALOGUE, {"own": {"b1"}})["own"]
+    assert [reading and reading.users for reading in (observed.unable.reading("b1"), observed.under_equipment.reading("b1"))] == [
+        42,
+        500,
+    ]
+
+
+def test_what_is_no_number_of_users_is_a_problem_and_not_a_count(real: Prometheus) -> None:
+    answer = users.observe(real, CATALOGUE, {"data": {"core-2"}})["data"].unable
+    assert answer.by_equipment == {}
+    assert answer.problem is not None
+    assert "nan" in answer.problem
+    assert "core-2" in answer.problem
+
+
+def test_wrong_promql_says_so(real: Prometheus) -> None:
+    with pytest.raises(QueryFailed, match="parse error"):
+        real.instant("sum(")
+    with pytest.raises(QueryFailed, match="needed is a vector"):
+        real.instant("1 + 1")
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_pattern_fits_just_its_value(real: Prometheus, value: str) -> None:
+    found = real.instant(f"odd{{name=~{any_of([value])}}}")
+    assert [sample.labels["name"] for sample in found] == [value]
+    assert [sample.labels for sample in real.instant(f"odd{{name={quoted(value)}}}")] == [sample.labels for sample in found]
+
+
+def test_a_pattern_fits_each_of_its_values(real: Prometheus) -> None:
+    assert {sample.labels["name"] for sample in real.instant(f"odd{{name=~{any_of(ODD)}}}")} == set(ODD)
+
+
+@contextmanager
+def misbehaving(answer: Any) -> Iterator[tuple[Prometheus, list[str]]]:
+    """A server that answers every query with this Flask response; the methods and paths it was asked."""
+    app, asked = Flask(__name__), []
+
+    @app.route("/api/v1/query", methods=["GET", "POST"])
+    def query() -> Any:
+        asked.append(f"{request.method} {request.full_path.rstrip('?')} {request.form['query']}")
+        return answer() if isinstance(answer, FunctionType) else answer
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    client = Prometheus(PrometheusSettings(url=f"http://127.0.0.1:{server.server_port}", timeout_seconds=0.5))
+    try:
+        yield client, asked
+    finally:
+        client.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def vector(*samples: Any, **more: Any) -> dict[str, Any]:
+    return {"status": "success", "data": {"resultType": "vector", "result": list(samples)}, **more}
+
+
+def test_a_query_is_form_encoded_post_so_that_long_ones_are_not_cut_off() -> None:
+    with misbehaving(vector()) as (client, asked):
+        client.instant("x" * 20_000)
+    assert asked == [f"POST /api/v1/query {'x' * 20_000}"]
+
+
+def test_a_partial_answer_is_no_answer() -> None:
+    with misbehaving(vector(warnings=["one store is down"])) as (client, _), pytest.raises(QueryFailed, match="in part: one store"):
+        client.instant("up")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Response("<html>Bad gateway", 502), "502 with something else"),
+        (Response('{"status":"error","error":"query timed out"}', 503), "503: query timed out"),
+        (Response("[]", 200), "200 with something else"),
+        (Response("{}", 200), "200 with something else"),
+        ({"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "x"]}]}}, "no numbers"),
+        ({"status": "success", "data": None}, "answered 200"),
+    ],
+)
+def test_every_bad_answer_is_told_as_a_failed_query(answer: Any, says: str) -> None:
+    with misbehaving(answer) as (client, _), pytest.raises(QueryFailed, match=says):
+        client.instant("up")
+
+
+def test_a_slow_server_costs_no_more_than_the_time_out() -> None:
+    gate = threading.Event()
+
+    def slow() -> Any:
+        gate.wait(5)
+        return vector()
+
+    began = time.monotonic()
+    with misbehaving(slow) as (client, _):
+        with pytest.raises(QueryFailed, match=r"within 0\.5 s"):
+            client.instant("up")
+        assert time.monotonic() - began < 3
+        gate.set()
+
+
+def test_a_dead_server_is_told_at_once() -> None:
+    client = Prometheus(PrometheusSettings(url="http://127.0.0.1:9"))
+    began = time.monotonic()
+    with pytest.raises(QueryFailed, match="cannot be reached"):
+        client.instant("up")
+    assert time.monotonic() - began < 1
+    client.close()

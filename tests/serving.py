@@ -1,0 +1,137 @@
+"""The real `art58 serve` as a process tree, for tests that need more than the app in their own process."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import yaml
+
+Found = TypeVar("Found")
+VOICE = {"name": "voice", "kind": "voice", "emergency_calls": True, "match": ['service="voice"']}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def until(condition: Callable[[], Found], seconds: float = 15) -> Found:
+    """What `condition` gives as soon as it is true; AssertionError if it is not in time."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.02)
+    return found
+
+
+class Served:
+    """`art58 serve` over `folder`, from the first sign of readiness until the block ends; `changes` are keys of config.yaml."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.folder = folder
+        self.token = secrets.token_urlsafe(24)
+        self.config = folder / "config.yaml"
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._changes = {"listen": f"127.0.0.1:{port}", "external_url": self.url} | changes
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        until(self._ready)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        try:
+            if self._process and self._process.poll() is None:
+                self.stop()
+        finally:
+            for pid in self.processes():
+                os.kill(pid, signal.SIGKILL)
+
+    def start(self) -> None:
+        """Write the configuration and start; do not wait."""
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "token").write_text(self.token)
+        document = {
+            "prometheus": {"url": "http://127.0.0.1:9", "timeout_seconds": 1},
+            "authentication": {"bearer_tokens": [{"file": "token"}]},
+            "services": [VOICE],
+        }
+        self.config.write_text(yaml.safe_dump(document | self._changes))
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "receiver.cli", "serve", "--config", str(self.config)], stdout=log, stderr=log
+            )
+
+    def stop(self) -> int:
+        """End it as an operator does (SIGTERM); its exit code. Nothing of it may be left."""
+        assert self._process
+        self._process.terminate()
+        return self.wait()
+
+    def kill(self) -> None:
+        """Kill the supervisor (SIGKILL). Nothing of it may be left soon after."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+        until(lambda: not self.processes())
+
+    def wait(self, seconds: float = 25) -> int:
+        """The exit code, once it has ended by itself. Nothing of it may be left."""
+        assert self._process
+        code = self._process.wait(seconds)
+        assert not self.processes(), f"left behind after exit {code}"
+        return code
+
+    def processes(self, part: str = "") -> list[int]:
+        """Every process of this tree, known by its configuration file; only those of `part` (serve, web, worker) if it is named."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = entry.read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue  # it has just ended
+            if str(self.config) in words and (not part or part in words):
+                found.append(int(entry.parent.name))
+        return sorted(found)
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+        """Status and JSON of the answer (text where it is no JSON)."""
+        asked = urllib.request.Request(self.url + path, data=body, method=method, headers={"Authorization": f"Bearer {self.token}"})
+        try:
+            with urllib.request.urlopen(asked, timeout=10) as response:
+                status, text = response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "art58.log"
+
+    def _ready(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, self.log
+        try:
+            return self.request("GET", "/-/ready")[0] == 200
+        except OSError:
+            return False
