@@ -82,14 +82,14 @@ class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DirectoryTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="directory"):
     """Tickets as Markdown files in a folder: works with nothing else installed."""
 
-    name: Name
+    name: Annotated[Name, Meta(description="name of the target: lower-case letters, digits, - and _")]
     path: Annotated[str, Meta(min_length=1, description="folder for the files")]
 
 
 class WebhookTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="webhook"):
     """Tickets as signed messages (Standard Webhooks) to any system that takes them."""
 
-    name: Name
+    name: Annotated[Name, Meta(description="name of the target: lower-case letters, digits, - and _")]
     url: Annotated[Url, Meta(description="where to POST")]
     secret: Annotated[SecretRef, Meta(description="whsec_… signing secret")]
 
@@ -97,8 +97,8 @@ class WebhookTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 class BasicUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One user of HTTP basic authentication."""
 
-    username: Annotated[str, Meta(min_length=1, pattern=r"^[^:]+$")]
-    password: SecretRef
+    username: Annotated[str, Meta(min_length=1, pattern=r"^[^:]+$", description="name, without a colon")]
+    password: Annotated[SecretRef, Meta(description="where the password lies")]
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,10 +122,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     candidate_lead_seconds: Annotated[
         float, Meta(ge=0, le=86400 * 7, description="a ticket is made when the forecast says major within this time")
     ] = 1800
-    prometheus: PrometheusSettings
-    grafana: GrafanaSettings | None = None
-    tickets: tuple[DirectoryTicket | WebhookTicket, ...] = ()
-    authentication: AuthenticationSettings
+    prometheus: Annotated[PrometheusSettings, Meta(description="where users and the start of failures are asked for")]
+    grafana: Annotated[GrafanaSettings | None, Meta(description="where annotations are written; none: nowhere")] = None
+    tickets: Annotated[
+        tuple[DirectoryTicket | WebhookTicket, ...], Meta(description="where tickets are made; `kind` says in which way")
+    ] = ()
+    authentication: Annotated[AuthenticationSettings, Meta(description="who may post alerts and read incidents")]
 
     @property
     def address(self) -> tuple[str, int]:
@@ -146,7 +148,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The same with every relative path taken from `base`."""
 
         def secret(ref: SecretRef) -> SecretRef:
-            return ref if ref.file is None else SecretRef(file=str(base / ref.file))
+            return ref if ref.file is None else msgspec.structs.replace(ref, file=str(base / ref.file))
 
         replace = msgspec.structs.replace
         prometheus, grafana = self.prometheus, self.grafana
@@ -183,10 +185,10 @@ def complaints(settings: Settings) -> list[Complaint]:
         or not 0 < int(settings.listen.rpartition(":")[2]) < 65536
     ):
         found.append((("listen",), "is no address and port", "Write it like 127.0.0.1:9158"))
-    if settings.database_url and not re.match(r"(sqlite|postgresql\+psycopg)://", settings.database_url):
-        found.append((("database_url",), "is no address of a store we know", "Write sqlite:///path/to/file.db, or leave it out"))
-    if settings.database_url and re.match(r"[^/]*//[^/@]*:[^/]*@", settings.database_url):
-        found.append((("database_url",), "carries a password", "Leave it out and use PGPASSFILE or PGPASSWORD"))
+    if settings.database_url and not re.match(r"sqlite:///.", settings.database_url):
+        found.append(
+            (("database_url",), "is no address of a store we know", "Write sqlite:////absolute/path/to/file.db, or leave it out")
+        )
     authentication = settings.authentication
     if not authentication.bearer_tokens and not authentication.basic:
         found.append(

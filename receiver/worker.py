@@ -68,9 +68,13 @@ class Worker:
         news = False
         while derive_waiting(self._database, self._catalogue, self._clock()):
             news = True
-        now = self._clock()
-        if news or self._next_tick is None or now >= self._next_tick:
-            self.assess(now)
+            if self._is_due():
+                break  # a storm of alerts must not stop the clock
+        if news or self._is_due():
+            self.assess(self._clock())
+
+    def _is_due(self) -> bool:
+        return self._next_tick is None or self._clock() >= self._next_tick
 
     def assess(self, now: datetime) -> list[Assessment]:
         """Assess every living incident at `now` and plan what is owed. Raises StoreUnavailable."""

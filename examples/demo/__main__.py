@@ -28,7 +28,8 @@ def main() -> int:
     arguments.add_argument("--users-scale", type=float, default=1, help="multiply every number of users (default 1)")
     arguments.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     options = arguments.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         with _only_one_demo():
             return _demo(options.users_scale, options.keep)
@@ -61,7 +62,7 @@ def _demo(users_scale: float, keep: bool) -> int:
 def _show(screen: Screen, summary: dict[str, Any]) -> None:
     screen.plain()
     row = "{:<9} {:<14} {:<14} {:>4} {:>12}  {:<13} {:<13} {:<13}".format
-    screen.plain(row("service", "verdict", "rulebook", "row", "users", "failed", "major since", "restored"))
+    screen.plain(row("service", "verdict", "rulebook", "row", "users", "failed", "major since", "restored").rstrip())
     for service in summary["services"]:
         times = [service[name] for name in ("failure_started_at", "major_since", "restored_at")]
         screen.plain(
@@ -101,7 +102,8 @@ def _keep(screen: Screen, story: Story) -> None:
     screen.plain(
         f"  API            curl -H \"Authorization: Bearer $(cat {token})\" '{stack.receiver.url}/api/v1/incidents?state=all'"
     )
-    threading.Event().wait()
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -27,23 +27,19 @@ class Narrator:
         for incident in look.incidents:
             self._incident(incident, known.get(incident["id"]))
         for ticket in look.tickets:
-            self._ticket(ticket)
+            self._ticket(ticket, look)
         for annotation in look.annotations:
             self._annotation(annotation)
         self.before = look
 
     def _incident(self, incident: Json, before: Json | None) -> None:
-        started = clock(moment(incident["failure_started_at"]))
+        name, started = f"incident {incident['id']}", clock(moment(incident["failure_started_at"]))
         if before is None:
-            self.screen.line(
-                f"the receiver was notified: incident {incident['id']} is {incident['state']}, failing since {started}"
-            )
+            self.screen.line(f"the receiver was notified: {name} is {incident['state']}, failing since {started}")
         elif incident["failure_started_at"] != before["failure_started_at"]:
-            self.screen.line(
-                f"incident {incident['id']}: the failure started at {started}, not at {clock(moment(before['failure_started_at']))}"
-            )
+            self.screen.line(f"{name}: the history shows that the failure started at {started}")
         if before and incident["state"] != before["state"]:
-            self.screen.line(f"incident {incident['id']}: {before['state']} -> {incident['state']}" + self._why(incident))
+            self.screen.line(f"{name}: {before['state']} -> {incident['state']}{self._why(incident)}")
         impacts_before = {impact["service"]: impact for impact in (before or {}).get("impacts", [])}
         for impact in incident["impacts"]:
             self._impact(impact, impacts_before.get(impact["service"], {}))
@@ -75,10 +71,11 @@ class Narrator:
             for language in ("ja", "en"):
                 self.screen.detail(impact["reason"][language])
 
-    def _ticket(self, ticket: Ticket) -> None:
+    def _ticket(self, ticket: Ticket, look: Look) -> None:
         before = {known.path: known for known in self.before.tickets}.get(ticket.path)
         if before is None:
-            self.screen.line(f"ticket written: {ticket.path} [{ticket.state}]")
+            early = "" if any(impact["verdict"] == "major" for impact in look.impacts.values()) else " ahead of the threshold"
+            self.screen.line(f"ticket written{early}: {ticket.path} [{ticket.state}]")
         elif ticket.state != before.state:
             self.screen.line(f"ticket {ticket.path}: {before.state} -> {ticket.state}")
         elif ticket != before:

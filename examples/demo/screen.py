@@ -28,9 +28,10 @@ def folded(text: str, columns: int = COLUMNS) -> list[str]:
         if width and width + needed > columns:
             rows.append("")
             width = 0
-        rows[-1] += part
-        width += needed
-    return rows
+        if width or not part.isspace():
+            rows[-1] += part
+            width += needed
+    return [row.rstrip() for row in rows]
 
 
 class Screen:

@@ -30,17 +30,13 @@ class NotSeenError(Exception):
 
 
 class Story:
-    """Plays the story once inside `stack`'s context; `faults` tells afterwards what was missing."""
+    """Plays the story once; `cleanup` ends what it starts, `faults` tells afterwards what was missing."""
 
     def __init__(self, screen: Screen, folder: Folder, users_scale: float, cleanup: ExitStack) -> None:
         self.screen = screen
         self.folder = folder
         self.network = Network(users_scale)
-        self.versions = {
-            **peers.versions(BIN),
-            "receiver": __version__,
-            "python": platform.python_version(),
-        }
+        self.versions = {**peers.versions(BIN), "receiver": __version__, "python": platform.python_version()}
         self.timings: dict[str, float | None] = {}
         self.last = Look()
         self.faults: list[str] = []
@@ -155,11 +151,7 @@ class Story:
         hold = SHORTENED["hold_seconds"][0]
         self._wait("the incident to be recovering", _all_in("recovering", "closed"), time.time() + 30)
         self._wait("the incident to be closed", _all_in("closed"), time.time() + hold + 30)
-        self._wait(
-            "the annotation to be closed and the ticket resolved",
-            _delivered,
-            time.time() + 15,
-        )
+        self._wait("the annotation to be closed and the ticket resolved", _delivered, time.time() + 15)
         self._time("repair_to_restored", started)
 
     def _wait(self, what: str, seen: Callable[[Look], bool], deadline: float) -> None:

@@ -46,7 +46,7 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", description="label of alerts and series that names what failed")
     ] = "equipment"
     users_total: Annotated[Number | None, Meta(description="all users of the service: the bound when nothing can be asked")] = None
-    users: UserQueries = UserQueries()
+    users: Annotated[UserQueries, Meta(description="own PromQL in place of the normalised series")] = UserQueries()
 
     @property
     def facts(self) -> ServiceFacts:

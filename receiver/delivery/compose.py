@@ -1,13 +1,17 @@
 """What to say of an incident: a finished statement in Japanese and English, the same for every target."""
 
 from receiver.catalogue import Catalogue
+from receiver.delivery.targets.plain_text import one_line
 from receiver.law.rulebook import Text
-from receiver.law.verdict import gravest
+from receiver.law.verdict import Verdict, gravest
 from receiver.law.wording import VERDICTS, clock_time, length
 from receiver.law.wording import users as users_in_words
 from receiver.model import Alert, Assessment, Incident, Statement
 
 ALERTS_SHOWN = 20
+MOST_OF_A_LABEL = 200
+MOST_OF_ALL_LABELS = 300
+"""Characters: what alerts carry is foreign text of any length."""
 
 _STATES = {"open": Text("発生中", "ongoing"), "recovering": Text("復旧確認中", "recovering"), "closed": Text("復旧", "restored")}
 _BASIS = {
@@ -23,17 +27,10 @@ def compose(
     """The statement on the incident as of its latest assessments."""
     verdict = gravest([assessment.verdict for assessment in latest])
     unmeasured = any(a.candidate and not a.measured for a in latest)
-    state = _STATES[incident.state]
-    names = Text("・".join(_called(a, catalogue).ja for a in latest), ", ".join(_called(a, catalogue).en for a in latest))
-    mark = Text("【未計測】", "[unmeasured] ") if unmeasured else Text("", "")
-    title = Text(
-        f"{mark.ja}{VERDICTS[verdict].ja}: {names.ja}（{state.ja}）",
-        f"{mark.en}{names.en}: {VERDICTS[verdict].en} ({state.en})",
-    )
     return Statement(
         key=incident.id,
         number=max(assessment.number for assessment in latest),
-        title=title,
+        title=_title(incident, verdict, unmeasured, latest, catalogue),
         text=_text(incident, latest, alerts, catalogue),
         verdict=verdict,
         unmeasured=unmeasured,
@@ -44,6 +41,22 @@ def compose(
         resolved=incident.state == "closed",
         assessments=tuple(latest),
     )
+
+
+def _title(incident: Incident, verdict: Verdict, unmeasured: bool, latest: list[Assessment], catalogue: Catalogue) -> Text:
+    """Names the services the verdict is about, not those that were merely hit too; a candidate says when it may become major."""
+    state = _STATES[incident.state]
+    meant = [_called(a, catalogue) for a in latest if a.verdict == verdict or a.candidate]
+    ja, en = "・".join(called.ja for called in meant), ", ".join(called.en for called in meant)
+    expected = min((a.major_expected_at for a in latest if a.candidate and a.major_expected_at), default=None)
+    mark = Text("【未計測】", "[unmeasured] ") if unmeasured else Text("", "")
+    if verdict != Verdict.MAJOR and expected:
+        when = clock_time(expected)
+        return Text(
+            f"{mark.ja}{when}に重大な事故の基準に達する可能性（要判断）: {ja}（{state.ja}）",
+            f"{mark.en}{en}: may reach the threshold of a major accident (重大な事故) at {when}: a person decides ({state.en})",
+        )
+    return Text(f"{mark.ja}{VERDICTS[verdict].ja}: {ja}（{state.ja}）", f"{mark.en}{en}: {VERDICTS[verdict].en} ({state.en})")
 
 
 def _called(assessment: Assessment, catalogue: Catalogue) -> Text:
@@ -58,7 +71,8 @@ def _text(incident: Incident, latest: list[Assessment], alerts: list[Alert], cat
         seen = clock_time(incident.good_at)
         lines.append(Text(f"最後に正常だった計測: {seen}", f"Last seen working: {seen}"))
     if incident.equipment:
-        lines.append(Text(f"設備: {incident.equipment}", f"Equipment: {incident.equipment}"))
+        equipment = one_line(incident.equipment, MOST_OF_A_LABEL)
+        lines.append(Text(f"設備: {equipment}", f"Equipment: {equipment}"))
     if incident.restored_at:
         end, spell = clock_time(incident.restored_at), length(incident.restored_at - incident.failure_started_at)
         lines.append(Text(f"復旧: {end}（継続時間 {spell.ja}）", f"Restored: {end} (after {spell.en})"))
@@ -85,7 +99,8 @@ def _alerts(alerts: list[Alert]) -> list[Text]:
     for alert in alerts[:ALERTS_SHOWN]:
         labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname")
         when = clock_time(alert.starts_at) + (f" – {clock_time(alert.ends_at)}" if alert.ends_at else " –")
-        lines.append(Text(*[f"- {alert.name} {{{labels[:300]}}} {when}"] * 2))
+        line = f"- {one_line(alert.name, MOST_OF_A_LABEL)} {{{one_line(labels, MOST_OF_ALL_LABELS)}}} {when}"
+        lines.append(Text(line, line))
     if (rest := len(alerts) - ALERTS_SHOWN) > 0:
         lines.append(Text(f"ほか{rest}件", f"and {rest} more"))
     return lines

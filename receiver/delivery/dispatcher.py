@@ -39,6 +39,9 @@ class Dispatcher:
 
     def send_next(self) -> bool:
         """Send what is due longest; False if nothing is due."""
+        with self._database.read() as connection:
+            if not deliveries.is_due(connection, self._target.name, self._clock()):
+                return False  # without taking a writer's turn
         with self._database.write() as connection:
             delivery = deliveries.claim(connection, self._target.name, self._holder, self._clock())
         if delivery is None:

@@ -33,6 +33,7 @@ def opened_by(alert: Alert, cause: str, equipment: str | None, now: datetime) ->
         equipment=equipment,
         state="open",
         opened_at=now,
-        failure_started_at=alert.starts_at,
+        # a start that lies ahead (a wrong clock, an alert made by hand) is no start: it is there now
+        failure_started_at=min(alert.starts_at, now),
         start_basis="starts_at",
     )

@@ -14,12 +14,15 @@ from receiver.storage import incidents as store
 from receiver.storage import notifications
 from receiver.storage.database import Database
 
-BATCH = 200
-"""Bodies per transaction."""
+BATCH = 20
+"""Bodies per transaction: with a hundred alerts in each, nothing can be taken in for a tenth of a second."""
 
 
 def derive_waiting(database: Database, catalogue: Catalogue, now: datetime) -> int:
     """Derive a batch of the waiting bodies; how many there were."""
+    with database.read() as connection:
+        if not notifications.waiting(connection, 1):
+            return 0  # without taking a writer's turn
     with database.write() as connection:
         bodies = notifications.waiting(connection, BATCH)
         events: list[AlertEvent] = []
@@ -70,10 +73,11 @@ def _attach(
     incident = living.get(cause[0])
     if incident is None:
         incident = correlate.opened_by(alert, *cause, now)
-    else:
-        # one more alert may know an earlier start: unless the equipment's own series has told it, the history is asked again
-        start = min(incident.failure_started_at, alert.starts_at)
-        settled = incident.start_basis == "equipment_series"
-        incident = msgspec.structs.replace(incident, failure_started_at=start, start_settled=settled)
+    elif alert.starts_at < incident.failure_started_at:
+        incident = msgspec.structs.replace(
+            incident, failure_started_at=alert.starts_at, start_basis="starts_at", start_settled=False
+        )
+    elif incident.start_basis != "equipment_series":
+        incident = msgspec.structs.replace(incident, start_settled=False)  # one more alert may know an earlier start
     living[cause[0]] = touched[incident.id] = incident
     return msgspec.structs.replace(alert, incident_id=incident.id)

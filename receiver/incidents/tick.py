@@ -13,7 +13,7 @@ from receiver.incidents.follow import follow, recovered_at
 from receiver.law.rulebook import Rulebook
 from receiver.model import Alert, Assessment, Incident
 from receiver.observation import failure_start, users
-from receiver.observation.prometheus import Prometheus, QueryFailed
+from receiver.observation.prometheus import Prometheus
 from receiver.settings import Settings
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
@@ -100,13 +100,8 @@ def _with_starts(
         its_alerts = tuple(alerts[incident.id])
         label, series = service.equipment_label, service.users.equipment_up
         asked.append(failure_start.Asked(incident.id, incident.equipment, label, series, its_alerts))
-    if not asked:
-        return known
-    try:
-        starts = failure_start.find(prometheus, asked)
-    except QueryFailed:
-        return known  # asked again at the next tick; until then the alerts' own times stand
-    for id_, start in starts.items():
+    # what cannot be told is asked again at the next tick; until then the alerts' own times stand
+    for id_, start in failure_start.find(prometheus, asked).items():
         incident = known[id_]
         if start.at < incident.failure_started_at or incident.start_basis == "starts_at":
             at = min(start.at, incident.failure_started_at)

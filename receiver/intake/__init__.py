@@ -33,12 +33,12 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
         return take_in("grafana")
 
     def take_in(source: Source) -> Response:
-        if not gate.admits(request.authorization):
+        if not gate.admits(request.headers.get("Authorization")):
             return answer(source, "unauthorized", 401, "send a bearer token or basic credentials that this receiver knows")
         try:
             body = request.get_data(cache=False)
         except RequestEntityTooLarge:
-            current_app.logger.error("a %s body is larger than max_body_mib: its alerts are lost", source)
+            current_app.logger.error("a body of %s is larger than max_body_mib: its alerts are lost", source)
             return answer(
                 source, "too_large", 413, "larger than max_body_mib: raise it, or let the sender put fewer alerts in a body"
             )
@@ -53,7 +53,7 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
             current_app.logger.error("not stored: %s", error)
             return answer(source, "unavailable", 503, "the notification could not be stored: send it again")
         if wrong:
-            current_app.logger.warning("refused a %s body: %s", source, wrong)
+            current_app.logger.warning("refused a body of %s: %s", source, wrong)
             return answer(source, "refused", 400, wrong)
         NOTIFICATIONS.labels(source, "stored").inc()
         return jsonify(status="stored", alerts=alerts)

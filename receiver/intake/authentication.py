@@ -16,8 +16,12 @@ class Gate:
         self._tokens = [ref.read().reveal().encode() for ref in settings.bearer_tokens]
         self._users = [(user.username.encode(), user.password.read().reveal().encode()) for user in settings.basic]
 
-    def admits(self, authorization: Authorization | None) -> bool:
-        """Whether these credentials are known."""
+    def admits(self, header: str | None) -> bool:
+        """Whether the credentials of this `Authorization` header are known."""
+        try:
+            authorization = Authorization.from_header(header)
+        except ValueError:
+            return False  # werkzeug stumbles over letters beyond ASCII
         if authorization is None:
             return False
         if authorization.type == "bearer":

@@ -58,7 +58,7 @@ def explain(
     parts = [
         VERDICTS[judgement.verdict],
         Text(
-            f"第{row.row}項「{row.title.ja}」の基準は{'、または'.join(a.ja for a in alternatives)}",
+            f"表の{row.row}の項「{row.title.ja}」の基準は{'、または'.join(a.ja for a in alternatives)}",
             f"Row {row.row} ({row.title.en}) asks for {', or '.join(a.en for a in alternatives)}",
         ),
         _so_far(judgement, started_at),
@@ -103,7 +103,7 @@ def _expected(at: datetime, now: datetime, affected: Affected) -> Text:
             f"If nothing changes, the threshold of a major accident is reached at {when}",
         )
     return Text(
-        f"変化がなければ早ければ{when}に重大な事故の基準に達する可能性がある",
+        f"変化がなければ、早ければ{when}に重大な事故の基準に達する可能性がある",
         f"If nothing changes, the threshold of a major accident may be reached as early as {when}",
     )
 

@@ -4,6 +4,7 @@ The last two are reset when Prometheus restarts, so the series comes first; the 
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ import msgspec
 
 from receiver.catalogue import EQUIPMENT_UP
 from receiver.model import Alert, StartBasis
-from receiver.observation.prometheus import Prometheus, Series, any_of
+from receiver.observation.prometheus import Prometheus, QueryFailed, Series, any_of
 
 LOOK_BACK = (timedelta(hours=2), timedelta(hours=26), timedelta(days=8))
 """How far back the series is read: a longer stretch only if the shorter one holds no good sample. All from raw samples."""
@@ -43,40 +44,46 @@ class Start(msgspec.Struct, frozen=True):
 
 
 def find(prometheus: Prometheus, asked: Iterable[Asked]) -> dict[str, Start]:
-    """The start of each incident's failure. Raises QueryFailed: then nothing is known that the alerts do not say."""
-    wanted = list(asked)
-    starts = _from_series(prometheus, wanted)
-    active = _active_since(prometheus, wanted)
-    found = {}
-    for one in wanted:
-        candidates = [Start(one.known_by, "starts_at")]
-        candidates += [Start(moment, "alerts_for_state") for moment in active.get(one.incident_id, ())]
-        candidates += [starts[one.incident_id]] if one.incident_id in starts else []
-        # the best evidence wins a tie
-        found[one.incident_id] = min(reversed(candidates), key=lambda start: start.at)
-    return found
+    """The start of each incident's failure. Those whose questions failed are left out: of them nothing is known but their alerts.
 
-
-def _from_series(prometheus: Prometheus, wanted: list[Asked]) -> dict[str, Start]:
+    One wrong expression in the catalogue must not hold up the others.
+    """
     found: dict[str, Start] = {}
-    named = [one for one in wanted if one.equipment is not None]
-    for label, expression in sorted({(one.equipment_label, one.expression or "") for one in named}):
-        group = [one for one in named if (one.equipment_label, one.expression or "") == (label, expression)]
-        for back in LOOK_BACK:
-            query = _range(expression, label, {one.equipment or "" for one in group}, back)
-            series = prometheus.raw(query, max(one.known_by for one in group))
-            for one in list(group):
-                start = _first_bad(one, [s for s in series if s.labels.get(label) == one.equipment])
-                if start is not None:
-                    found[one.incident_id] = start
-                if start is None or start.good_at is not None:
-                    group.remove(one)
-            if not group:
-                break
+    groups: dict[tuple[str, str | None], list[Asked]] = defaultdict(list)
+    for one in asked:
+        groups[one.equipment_label, one.expression].append(one)
+    for (label, expression), group in groups.items():
+        try:
+            starts = _from_series(prometheus, label, expression, [one for one in group if one.equipment is not None])
+            active = _active_since(prometheus, group)
+        except QueryFailed:
+            continue
+        for one in group:
+            candidates = [Start(one.known_by, "starts_at")]
+            candidates += [Start(moment, "alerts_for_state") for moment in active[one.incident_id]]
+            candidates += [starts[one.incident_id]] if one.incident_id in starts else []
+            # the best evidence wins a tie
+            found[one.incident_id] = min(reversed(candidates), key=lambda start: start.at)
     return found
 
 
-def _range(expression: str, label: str, equipment: set[str], back: timedelta) -> str:
+def _from_series(prometheus: Prometheus, label: str, expression: str | None, group: list[Asked]) -> dict[str, Start]:
+    found: dict[str, Start] = {}
+    for back in LOOK_BACK:
+        if not group:
+            break
+        query = _range(expression, label, {one.equipment or "" for one in group}, back)
+        series = prometheus.raw(query, max(one.known_by for one in group))
+        for one in list(group):
+            start = _first_bad(one, [s for s in series if s.labels.get(label) == one.equipment])
+            if start is not None:
+                found[one.incident_id] = start
+            if start is None or start.good_at is not None:
+                group.remove(one)
+    return found
+
+
+def _range(expression: str | None, label: str, equipment: set[str], back: timedelta) -> str:
     window = f"{int(back.total_seconds())}s"
     if not expression:
         return f"{EQUIPMENT_UP}{{{label}=~{any_of(equipment)}}}[{window}]"
@@ -96,17 +103,17 @@ def _first_bad(one: Asked, series: list[Series]) -> Start | None:
     return Start(_moment(bad[0]), "equipment_series", _moment(good[-1]) if good else None)
 
 
-def _active_since(prometheus: Prometheus, wanted: list[Asked]) -> dict[str, list[datetime]]:
-    names = {alert.name for one in wanted for alert in one.alerts if alert.source == "alertmanager" and alert.name}
+def _active_since(prometheus: Prometheus, group: list[Asked]) -> dict[str, list[datetime]]:
+    found: dict[str, list[datetime]] = defaultdict(list)
+    names = {alert.name for one in group for alert in one.alerts if alert.source == "alertmanager" and alert.name}
     if not names:
-        return {}
-    found: dict[str, list[datetime]] = {}
+        return found
     for sample in prometheus.instant(f"ALERTS_FOR_STATE{{alertname=~{any_of(names)}}}"):
         labels = {name: value for name, value in sample.labels.items() if name != "__name__"}
-        for one in wanted:
+        for one in group:
             # alerts carry external labels besides those of the series
             if any(labels.items() <= alert.labels.items() for alert in one.alerts):
-                found.setdefault(one.incident_id, []).append(_moment(sample.value))
+                found[one.incident_id].append(_moment(sample.value))
     return found
 
 

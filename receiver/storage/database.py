@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +13,19 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, NotSupportedError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+ASK_AGAIN_SECONDS = 0.01
+"""How long SQLite itself waits for another process that writes: its sleeps get ever longer, and others overtake. We ask again."""
 
 
 class StoreUnavailable(Exception):
     """The store cannot take this now: locked, read-only, full or gone. Nothing was written."""
+
+
+_OUR_FAULTS = (ProgrammingError, DataError, NotSupportedError)
+"""A wrong statement or value must be seen, not tried again."""
 
 
 class Database:
@@ -28,17 +37,29 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        arguments: dict[str, Any] = {"timeout": busy_seconds} if self.is_sqlite else {}
+        self._busy_seconds = busy_seconds
+        self._turn = threading.Lock()
+        arguments: dict[str, Any] = {"timeout": ASK_AGAIN_SECONDS} if self.is_sqlite else {}
         self.engine: Engine = create_engine(url, connect_args=arguments)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "begin", self._begin_sqlite)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends. Raises StoreUnavailable, and then nothing of it is."""
-        with self._transaction(writing=True) as connection:
-            yield connection
+        if not self.is_sqlite:
+            with self._transaction(writing=True) as connection:
+                yield connection
+            return
+        # SQLite has one writer at a time: the threads of this process queue here, so that only one of them asks it
+        if not self._turn.acquire(timeout=self._busy_seconds):
+            raise StoreUnavailable("the store cannot be written: others have been writing for too long")
+        try:
+            with self._transaction(writing=True) as connection:
+                yield connection
+        finally:
+            self._turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -51,11 +72,23 @@ class Database:
         try:
             with self.engine.connect().execution_options(writing=writing) as connection, connection.begin():
                 yield connection
+        except _OUR_FAULTS:
+            raise
         except (DBAPIError, _FileGone) as error:
             # a connection opened while the file was read-only or gone stays so: open new ones next time
             self.engine.dispose()
-            why = error.orig if isinstance(error, DBAPIError) else error
+            why = getattr(error, "orig", error)
             raise StoreUnavailable(f"the store cannot be {'written' if writing else 'read'}: {why}") from error
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        if connection.get_execution_options().get("writing"):
+            _begin_writing(connection, time.monotonic() + self._busy_seconds)
+        else:
+            connection.exec_driver_sql("BEGIN")
+        # with a write-ahead log SQLite would write on, without a word, into a file that was moved away or deleted
+        path, identity = connection.info["file"]
+        if _identity(path) != identity:
+            raise _FileGone(f"{path} was moved, replaced or deleted")
 
     def migrate(self) -> None:
         """Bring the tables to this version. Raises StoreUnavailable."""
@@ -90,13 +123,15 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry)
     record.info["file"] = (path, _identity(path))
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("writing")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-    # with a write-ahead log SQLite would write on, without a word, into a file that was moved away or deleted
-    path, identity = connection.info["file"]
-    if _identity(path) != identity:
-        raise _FileGone(f"{path} was moved, replaced or deleted")
+def _begin_writing(connection: Connection, deadline: float) -> None:
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -46,11 +46,14 @@ def want(connection: Connection, delivery: Delivery) -> None:
         )
 
 
+def is_due(connection: Connection, target: str, now: datetime) -> bool:
+    """Whether there is a row of this target to claim."""
+    return connection.execute(select(table.c.incident_id).where(_due(target, now)).limit(1)).first() is not None
+
+
 def claim(connection: Connection, target: str, holder: str, now: datetime) -> Delivery | None:
     """Claim the row of this target that is due longest, or one whose holder has vanished; None if nothing is due."""
-    due = and_(table.c.state == "owed", table.c.next_attempt_at <= now)
-    abandoned = and_(table.c.state == "claimed", table.c.claimed_until <= now)
-    query = select(table).where(table.c.target == target, or_(due, abandoned)).order_by(table.c.next_attempt_at).limit(1)
+    query = select(table).where(_due(target, now)).order_by(table.c.next_attempt_at).limit(1)
     row = connection.execute(query.with_for_update(skip_locked=True)).first()
     if row is None:
         return None
@@ -108,6 +111,12 @@ def count_by_state(connection: Connection) -> dict[tuple[str, str], int]:
     """Number of rows by (target, state)."""
     query = select(table.c.target, table.c.state, func.count()).group_by(table.c.target, table.c.state)
     return {(target, state): number for target, state, number in connection.execute(query)}
+
+
+def _due(target: str, now: datetime) -> Any:
+    owed = and_(table.c.state == "owed", table.c.next_attempt_at <= now)
+    abandoned = and_(table.c.state == "claimed", table.c.claimed_until <= now)
+    return and_(table.c.target == target, or_(owed, abandoned))
 
 
 def _key(delivery: Delivery) -> Any:

@@ -3,40 +3,45 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from receiver.model import Alert, Assessment, Incident, IncidentState, Source
 from receiver.storage.tables import alerts, assessments, incidents
 
 _JSON = msgspec.json.Encoder()
 _ASSESSMENT = msgspec.json.Decoder(Assessment)
+_ALERT_KEY = ("source", "fingerprint", "starts_at")
 _CHUNK = 400  # bound variables per statement, under SQLite's limit
 
 
 def sightings(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[datetime, Alert]]:
     """All known sightings of the alerts with these (source, fingerprint), by their startsAt."""
     found: dict[tuple[str, str], dict[datetime, Alert]] = defaultdict(dict)
-    for chunk in _chunks(sorted(set(keys))):
-        for row in connection.execute(select(alerts).where(tuple_(alerts.c.source, alerts.c.fingerprint).in_(chunk))):
-            found[row.source, row.fingerprint][row.starts_at] = _alert(row)
+    for source, its_keys in groupby(sorted(set(keys)), key=itemgetter(0)):
+        for chunk in _chunks([fingerprint for _, fingerprint in its_keys]):
+            # not as pairs: for these SQLite reads the whole table
+            for row in connection.execute(select(alerts).where(alerts.c.source == source, alerts.c.fingerprint.in_(chunk))):
+                found[row.source, row.fingerprint][row.starts_at] = _alert(row)
     return found
 
 
 def save_alerts(connection: Connection, changed: Iterable[Alert]) -> None:
     """Insert or replace these sightings."""
-    for alert in changed:
-        values = msgspec.structs.asdict(alert) | {
-            "labels": _JSON.encode(alert.labels).decode(),
-            "annotations": _JSON.encode(alert.annotations).decode(),
-        }
-        key = and_(
-            alerts.c.source == alert.source, alerts.c.fingerprint == alert.fingerprint, alerts.c.starts_at == alert.starts_at
-        )
-        if connection.execute(update(alerts).where(key).values(values)).rowcount == 0:
-            connection.execute(insert(alerts).values(values))
+    rows = [
+        msgspec.structs.asdict(alert)
+        | {"labels": _JSON.encode(alert.labels).decode(), "annotations": _JSON.encode(alert.annotations).decode()}
+        for alert in changed
+    ]
+    if rows:
+        # two statements for all of them: a storm brings thousands, and nothing can be taken in while they are written
+        same = [alerts.c[name] == bindparam(f"old_{name}") for name in _ALERT_KEY]
+        connection.execute(delete(alerts).where(*same), [{f"old_{name}": row[name] for name in _ALERT_KEY} for row in rows])
+        connection.execute(insert(alerts), rows)
 
 
 def alerts_of(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Alert]]:

@@ -30,7 +30,7 @@ def admitted(gate: Gate, view: Callable[View, Response | str]) -> Callable[View,
 
     @wraps(view)
     def guarded(*args: View.args, **kwargs: View.kwargs) -> Response | str:
-        if gate.admits(request.authorization):
+        if gate.admits(request.headers.get("Authorization")):
             return view(*args, **kwargs)
         response = jsonify(error="send a bearer token or basic credentials that this receiver knows")
         response.status_code = 401
@@ -65,6 +65,7 @@ def as_json(incident: Incident, latest: list[Assessment], now: datetime) -> dict
         "id": incident.id,
         "state": incident.state,
         "failure_started_at": _time(incident.failure_started_at),
+        "failure_start_basis": incident.start_basis,
         "restored_at": _time(incident.restored_at),
         "verdict": gravest([a.verdict for a in latest]) if latest else None,
         "impacts": [_impact(assessment, now) for assessment in latest],

@@ -53,6 +53,11 @@ def test_alerts_on_one_equipment_are_one_incident_with_an_impact_per_service(rec
     assert datetime.fromisoformat(incident["failure_started_at"]) == T0
 
 
+def test_an_alert_that_starts_in_the_future_has_started_now(receiver: Receiver) -> None:
+    take_in(receiver, [alert(90)])
+    assert datetime.fromisoformat(receiver.incidents()[0]["failure_started_at"]) == receiver.clock()
+
+
 def test_different_equipment_is_a_different_incident(receiver: Receiver) -> None:
     take_in(receiver, [alert(0), alert(0, equipment="core-2")])
     assert len(receiver.incidents()) == 2

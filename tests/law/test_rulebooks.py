@@ -15,7 +15,7 @@ LPWA = ("cellular_lpwa", "unlicensed_lpwa")
 INTERNET_RELATED = ("email", "messaging", "internet_related")
 
 # row: (kinds, emergency calls, charged, monthly users of the previous fiscal year, conditions as (seconds, users))
-TABLES = {
+TABLES: dict[str, dict[int, tuple[tuple[str, ...], bool | None, bool | None, int | None, list[tuple[int, int]]]]] = {
     "JP-TBA58-2019": {
         1: (("voice",), True, None, None, [(1 * HOUR, 30_000)]),
         2: (("voice",), False, None, None, [(2 * HOUR, 30_000), (1 * HOUR, 100_000)]),
@@ -210,7 +210,9 @@ def test_the_facts_of_a_service_decide_its_row(facts: ServiceFacts, row_2019: in
     [
         pytest.param(ServiceFacts("voice"), 1, 1, id="emergency calls or not"),
         pytest.param(ServiceFacts("email", charged=False), 4, 4, id="free mail with ten million users or fewer"),
-        pytest.param(ServiceFacts("messaging", charged=None, monthly_users_previous_fy=12_000_000), 5, 7, id="free or paid messenger"),
+        pytest.param(
+            ServiceFacts("messaging", charged=None, monthly_users_previous_fy=12_000_000), 5, 7, id="free or paid messenger"
+        ),
         pytest.param(ServiceFacts("email"), 5, 7, id="nothing known of the mail"),
         pytest.param(ServiceFacts("internet_related"), 5, 7, id="free or paid SNS"),
     ],

@@ -57,8 +57,8 @@ def _judge(
     return judge(ServiceFacts(kind, emergency_calls=True), BOOKS[rulebook], timedelta(minutes=minutes), least, most)
 
 
-def test_66_of_the_78_published_cases_lie_within_what_is_built() -> None:
-    assert (len(VECTORS), len(BUILT)) == (78, 66)
+def test_65_of_the_78_published_cases_lie_within_what_is_built() -> None:
+    assert (len(VECTORS), len(BUILT)) == (78, 65)
 
 
 @pytest.mark.parametrize("vector", BUILT, ids=lambda vector: vector["id"])

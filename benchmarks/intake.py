@@ -1,0 +1,196 @@
+"""How many requests and alerts a second the intake stores on disk, against a bare Flask app that parses the same body alone.
+
+The receiver is `art58 serve` as in production: two web processes, bearer tokens, its worker deriving and assessing what comes in.
+"""
+
+import json
+import sqlite3
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.frame import ROOT, machine, scratch, spread, table
+from benchmarks.load import Load, press
+from examples.peers import Server, fetch, free_port
+
+TOKEN = "benchmark"  # noqa: S105 - of a receiver that lives for some seconds
+SIZES = {1: "requests", 100: "alerts"}
+"""Alerts in a body, and what is counted with it."""
+EQUIPMENT = 20
+"""Alerts of a body fall on so many pieces of equipment: a storm has many alerts and few causes."""
+
+SETTLE_SECONDS = 5
+"""How long the last requests may take: longer than one waits for the store."""
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One server under one size of body. `lost` are bodies answered with 200 that are not in the store."""
+
+    load: Load
+    lost: int = 0
+
+
+def bare(folder: Path) -> Server:
+    """The yardstick, under gunicorn with the receiver's own settings."""
+    address = f"127.0.0.1:{free_port()}"
+    options = f"--bind {address} --workers 2 --worker-class gthread --threads 8 --keep-alive 75 --log-level warning"
+    options += " --worker-tmp-dir /dev/shm --no-control-socket"
+    command = [sys.executable, "-m", "gunicorn", *options.split(), "--chdir", str(ROOT), "benchmarks.bare_app:app"]
+    return Server("bare", command, folder, f"http://{address}", "/-/ready")
+
+
+def receiver(folder: Path) -> Server:
+    """The product, with a service that the alerts match and a Prometheus that does not answer: its users are never measured."""
+    address = f"127.0.0.1:{free_port()}"
+    service = {"name": "voice", "kind": "voice", "emergency_calls": True, "match": ['service="voice"'], "users_total": 1_000_000}
+    config = {
+        "listen": address,
+        "prometheus": {"url": f"http://127.0.0.1:{free_port()}"},
+        "authentication": {"bearer_tokens": [{"file": "token"}]},
+        "services": [service],
+    }
+    (folder / "token").write_text(TOKEN)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "receiver.cli", "serve", "--config", str(folder / "config.yaml")]
+    return Server("receiver", command, folder, f"http://{address}", "/-/ready")
+
+
+SERVERS: dict[str, Callable[[Path], Server]] = {"bare": bare, "receiver": receiver}
+
+
+def measure(name: str, alerts: int, seconds: int, folder: Path, series: str) -> Cell:
+    """A server of its own for every cell: none works off what another one left."""
+    folder.mkdir()
+    body = folder / "body.json"
+    body.write_text(json.dumps(webhook(alerts)))
+    server = SERVERS[name](folder)
+    try:
+        server.start()
+        load = press(f"{server.url}/webhook/alertmanager", body, TOKEN, series, seconds)
+        answered = answered_with_200(server.url, folder) if name == "receiver" else 0
+    finally:
+        # no ordered end: what was answered with 200 must be in the file whatever becomes of the process
+        server.kill()
+    if name == "bare":
+        return Cell(load)
+    # more may be stored than answered: wrk leaves while its last requests are under way
+    return Cell(load, lost=max(0, answered - stored(folder), load.requests - load.refused - stored(folder)))
+
+
+def webhook(alerts: int) -> dict[str, object]:
+    """A body as Alertmanager sends it. @ID@ is where every request puts a number of its own, so that all its alerts are new."""
+    common = {"alertname": "Art58EquipmentDown", "severity": "critical", "service": "voice", "region": "kanto", "job": "network"}
+    return {
+        "version": "4",
+        "receiver": "art58",
+        "status": "firing",
+        "alerts": [
+            {
+                "status": "firing",
+                "labels": common | {"equipment": f"mme-{n % EQUIPMENT}", "instance": f"sector-@ID@-{n}:9100"},
+                "annotations": {
+                    "summary": "Equipment with users of mobile voice under it is down",
+                    "summary_ja": "携帯電話（音声）の利用者を収容する設備が停止",
+                    "runbook_url": "https://runbooks.example/art58-equipment-down",
+                },
+                "startsAt": "2026-11-21T03:00:00.000Z",
+                "endsAt": "0001-01-01T00:00:00Z",
+                "generatorURL": "http://prometheus.example/graph?g0.expr=art58%3Aequipment_up+%3D%3D+0&g0.tab=1",
+                "fingerprint": f"@ID@n{n}",
+            }
+            for n in range(alerts)
+        ],
+        "groupLabels": {"service": "voice"},
+        "commonLabels": common,
+        "commonAnnotations": {},
+        "externalURL": "http://alertmanager.example",
+        "groupKey": '{}:{service="voice"}',
+        "truncatedAlerts": 0,
+    }
+
+
+def answered_with_200(url: str, folder: Path) -> int:
+    """What the receiver counted itself, as soon as that is what it stored; if it never is, something was lost."""
+    answered, deadline = -1, time.monotonic() + SETTLE_SECONDS
+    while answered != stored(folder) and time.monotonic() < deadline:
+        families = text_string_to_metric_families(fetch(f"{url}/metrics", timeout=30).decode())
+        samples = [sample for family in families for sample in family.samples if sample.name == "art58_notifications_total"]
+        answered = int(sum(sample.value for sample in samples if sample.labels["outcome"] == "stored"))
+    return answered
+
+
+def stored(folder: Path) -> int:
+    connection = sqlite3.connect(folder / "data" / "art58.db")
+    try:
+        (count,) = connection.execute("SELECT count(*) FROM notifications WHERE refused IS NULL").fetchone()
+    finally:
+        connection.close()
+    return int(count)
+
+
+def summary(cells: dict[tuple[str, int], list[Cell]]) -> dict[str, float]:
+    """Medians, and the receiver's as a part of the yardstick's."""
+    found: dict[str, float] = {}
+    for size, counted in SIZES.items():
+        rates = {name: statistics.median(cell.load.requests_s for cell in cells[name, size]) for name in SERVERS}
+        p99 = {name: statistics.median(cell.load.p99_ms for cell in cells[name, size]) for name in SERVERS}
+        found |= {
+            f"ratio_bare_{size}": round(rates["receiver"] / rates["bare"], 3),
+            f"{counted}_s_{size}": round(size * rates["receiver"]),
+            f"bare_{counted}_s_{size}": round(size * rates["bare"]),
+            f"p99_ms_{size}": round(p99["receiver"], 1),
+            f"bare_p99_ms_{size}": round(p99["bare"], 1),
+        }
+    every = [cell for several in cells.values() for cell in several]
+    return found | {"failed": sum(cell.load.failed for cell in every), "lost": sum(cell.lost for cell in every)}
+
+
+def report(cells: dict[tuple[str, int], list[Cell]]) -> str:
+    rows = []
+    for (name, size), several in sorted(cells.items(), key=lambda item: item[0][1]):
+        loads = [cell.load for cell in several]
+        rows.append(
+            [
+                f"{name}, {size} alert{'s' if size > 1 else ''} a body",
+                spread([load.requests_s for load in loads]),
+                spread([size * load.requests_s for load in loads]),
+                spread([load.p50_ms for load in loads], 1),
+                spread([load.p99_ms for load in loads], 1),
+                spread([load.max_ms for load in loads]),
+                str(sum(load.failed for load in loads)),
+                str(sum(cell.lost for cell in several)),
+            ]
+        )
+    return table(["median (range)", "requests/s", "alerts/s", "p50 ms", "p99 ms", "longest ms", "failed", "lost"], rows)
+
+
+@click.command(help=__doc__)
+@click.option("--seconds", type=click.IntRange(1, 60), default=4, show_default=True, help="Load for each cell.")
+@click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Times that the servers take turns.")
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
+def main(seconds: int, rounds: int, as_json: bool) -> None:
+    cells: dict[tuple[str, int], list[Cell]] = {(name, size): [] for size in SIZES for name in SERVERS}
+    with scratch() as folder:
+        ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy") | {"sqlite": sqlite3.sqlite_version}
+        for number in range(rounds):
+            for (name, size), several in cells.items():
+                cell = f"{number}-{name}-{size}"
+                several.append(measure(name, size, seconds, folder / cell, cell))
+    found = summary(cells)
+    click.echo(f"{rounds} rounds of {seconds} s; " + ", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
+    click.echo(report(cells))
+    click.echo(f"receiver / bare: {found['ratio_bare_1']} with 1 alert a body, {found['ratio_bare_100']} with 100")
+    if as_json:
+        click.echo(json.dumps(found | {"rounds": rounds, "seconds": seconds} | ran_on))
+    sys.exit(1 if found["failed"] or found["lost"] else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Writes the reference pages that come from the code: `python -m docs.generate`; with `--check` it only names what drifted."""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from prometheus_client import REGISTRY
+
+import receiver.intake
+import receiver.observation.prometheus
+import receiver.worker  # noqa: F401 - these three register the metrics that processes count
+from receiver.cli import config, main
+from receiver.law.rulebook import Row, Rulebook, Text, shipped
+from receiver.law.wording import users
+from receiver.storage import heartbeat
+from receiver.storage.database import Database
+from receiver.web.metrics import _StoreCollector
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Generated from the code by `make docs`: change it there. -->"
+EVIDENCE = {
+    "read": "本文を確認 / the text itself was read",
+    "secondary": "二次資料による / from a secondary source",
+    "assumed": "仮定 / assumed",
+}
+ABOUT_CONFIGURATION = """\
+One YAML file holds everything. It is read whole and refused whole: `art58 check config.yaml` names each fault with its line, what
+is wrong and what to do. Unknown and duplicate keys are faults. Relative paths are relative to the file. Secrets are never written
+in it. An address is http or https, without user, password or query.
+
+For editors there is a [JSON Schema](config.schema.json) of it (`art58 schema` prints it), with every pattern. Each heading below is
+one kind of section; the column *Type* leads to it."""
+ABOUT_COMMANDS = """\
+Exit codes: 0 done, 1 a fault was found, 2 the call itself was wrong. The environment variable `ART58_CONFIG` stands in for
+`--config`. `art58 serve` runs `art58 web` and `art58 worker`, starts again what died and ends both; run these two yourself only
+where something else looks after processes."""
+ABOUT_METRICS = """\
+`GET /metrics` in the Prometheus text format, without authentication: it names incidents, services and numbers of users, so let only
+Prometheus reach it. Counters and the histogram are summed over all processes of `art58 serve`. The other figures are read from the
+store when asked: while the worker stands still, so does `art58_tick_last_timestamp_seconds`.
+
+- Only open and recovering incidents have `art58_impact_…` series. `measured` is `false` where the users are only an upper bound;
+  `method` is `direct`, `all_under_equipment` or `unmeasured`.
+- `state` of incidents: `open`, `recovering`, `closed`; of deliveries: `owed`, `claimed`, `sent`, `dead`.
+- `outcome` of notifications: `stored`, `refused`, `unauthorized`, `too_large`, `unavailable`; of queries: `ok`, `failed`.
+- `art58_impact_major_timestamp_seconds` is absent where these users never make it major, however long it lasts."""
+ABOUT_RULEBOOKS = """\
+施行規則第58条第2項第1号の表を、事故の発生日（日本時間）で選ぶ。行は上から順に見て、最初に当てはまる行を使う。
+条件はいずれか一つを満たせばよく、一つの条件の中では時間と利用者数の両方を要する。比較はすべて「以上」。
+
+The table of the day on which the accident occurred (Asia/Tokyo) is used. Rows are tried from the top, the first that fits has the
+service. One condition of a row is enough; inside a condition time *and* users must hold. Every comparison is ≥.
+
+これは法令の写しではない。各表の出典で確認すること。 / This is no copy of the law: check the sources."""
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file with what belongs in it."""
+    return {
+        REFERENCE / "configuration.md": configuration(),
+        REFERENCE / "config.schema.json": config.schema() + "\n",
+        REFERENCE / "cli.md": command_line(),
+        REFERENCE / "metrics.md": metrics(),
+        REFERENCE / "rulebooks.md": rulebooks(),
+    }
+
+
+def drifted() -> list[Path]:
+    """The files that are not what the code says."""
+    return [file for file, text in pages().items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", NOTE, *parts]) + "\n"
+
+
+def configuration() -> str:
+    """The configuration file, section by section, as its JSON Schema tells it."""
+    structs = json.loads(config.schema())["$defs"]
+    structs["Config"]["description"] = "The whole file."
+    parts = [ABOUT_CONFIGURATION]
+    for name in ["Config", *(one for one in structs if one != "Config")]:
+        rows = []
+        for key, value in structs[name]["properties"].items():
+            default = "–" if isinstance(value.get("default"), dict | None) else f"`{json.dumps(value['default'])}`"
+            needed = key in structs[name].get("required", [])
+            meaning = value.get("description", "this kind" if "enum" in value else "")
+            rows.append((f"`{key}`", type_of(value), "**required**" if needed else default, meaning))
+        parts += [f"## {name}", structs[name]["description"], table(("Key", "Type", "Default", "Meaning"), rows)]
+    return page("Configuration", *parts)
+
+
+def type_of(value: dict[str, Any]) -> str:
+    """A type of the JSON Schema in words, with its limits."""
+    if reference := value.get("$ref"):
+        name = reference.rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if choices := value.get("anyOf"):
+        return " or ".join(type_of(one) for one in choices if one != {"type": "null"})
+    if "enum" in value:
+        return ", ".join(f"`{one}`" for one in value["enum"])
+    words = f"list of {type_of(value['items'])}" if value["type"] == "array" else value["type"]
+    limits = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "minItems": "at least"}
+    return words + "".join(f", {said} {value[key]}" for key, said in limits.items() if key in value)
+
+
+def command_line() -> str:
+    """Every command's own help text."""
+    parts = [ABOUT_COMMANDS]
+    for name, command in [("art58", main), *((f"art58 {name}", one) for name, one in sorted(main.commands.items()))]:
+        context = click.Context(command, info_name=name, terminal_width=100, help_option_names=["-h", "--help"])
+        parts += [f"## {name}", f"```text\n{command.get_help(context)}\n```"]
+    return page("Command line", *parts)
+
+
+def metrics() -> str:
+    """Every metric under its own prefix: name, type, labels and help from the code."""
+    found = sorted(_metrics(), key=lambda row: row[0])
+    return page(
+        "Metrics",
+        ABOUT_METRICS,
+        table(("Metric", "Type", "Labels", "Meaning"), found),
+        "Alerts on these are in `rules/art58-receiver.rules.yml`, each with a [runbook](../runbooks/).",
+    )
+
+
+def _metrics() -> Iterator[tuple[str, ...]]:
+    counted = [one for one in set(REGISTRY._names_to_collectors.values()) if getattr(one, "_name", "").startswith("art58_")]
+    families = [(family, one._labelnames) for one in counted for family in one.describe()]
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/empty.db")
+        database.migrate()
+        with database.write() as connection:
+            heartbeat.beat(connection, "tick", datetime.now(UTC))
+        families += [(family, family._labelnames) for family in _StoreCollector(database).collect()]
+        database.close()
+    for family, labels in families:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels) or "–", family.documentation
+
+
+def rulebooks() -> str:
+    """Every row of every rulebook with where it was read and when it was checked."""
+    parts = [ABOUT_RULEBOOKS]
+    for book in reversed(shipped()):
+        parts += [
+            f"## {book.id}",
+            _facts(book),
+            table(("項 / Row", "役務 / Service", "条件 / Conditions"), list(map(_row, book.rows))),
+        ]
+    return page("規則 / Rulebooks", *parts)
+
+
+def _facts(book: Rulebook) -> str:
+    periodic = book.periodic
+    spell, number = _hours(periodic.duration_seconds), users(periodic.users)
+    facts = {
+        "名称 / Title": f"{book.title.ja} / {book.title.en}",
+        "期間 / In force": f"{book.valid_from} – {book.valid_to or ''}".rstrip(),
+        "条文 / Article": book.article,
+        "出典 / Source": f"<{book.source}>",
+        "根拠の種類 / Evidence": f"`{book.evidence}` ({EVIDENCE[book.evidence]})",
+        "最終確認 / Last checked": str(book.last_checked),
+        "定期報告 / Periodic report": f"{periodic.article}: {number.ja}以上、または{spell.ja}以上 / ≥ {number.en}, or ≥ {spell.en}",
+        "その出典 / Its source": f"<{periodic.source}> `{periodic.evidence}` ({EVIDENCE[periodic.evidence]})",
+    }
+    return "\n".join(f"- {name}: {said}" for name, said in facts.items())
+
+
+def _row(row: Row) -> tuple[str, ...]:
+    said = []
+    for condition in row.conditions:
+        spell, number = _hours(condition.duration_seconds), users(condition.users)
+        said.append(f"{spell.ja}以上かつ{number.ja}以上 / ≥ {spell.en} and ≥ {number.en}")
+    return str(row.row), f"{row.title.ja}<br>{row.title.en}", "<br>".join(said)
+
+
+def _hours(seconds: int) -> Text:
+    return Text(f"{seconds / 3600:g}時間", f"{seconds / 3600:g} h")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        for file in (stale := drifted()):
+            print(f"docs/reference/{file.name}: not what the code says. Run: make docs", file=sys.stderr)
+        sys.exit(1 if stale else 0)
+    for file, text in pages().items():
+        file.write_text(text, encoding="utf-8")

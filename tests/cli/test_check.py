@@ -1,0 +1,596 @@
+"""`art58 check` takes a configuration whole or names every fault: file, line, key, what is wrong, the cure. Secrets stay secret."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
+
+from receiver.cli import config, main
+from receiver.settings import Secret
+
+MINIMAL = """\
+prometheus:
+  url: http://127.0.0.1:9090
+authentication:
+  bearer_tokens:
+    - file: secrets/webhook-token
+services:
+  - name: voice
+    kind: voice
+    emergency_calls: true
+    match: ['service="voice"']
+"""
+
+WHOLE = """\
+listen: 127.0.0.1:9158
+data_dir: ./data
+database_url: null
+external_url: http://127.0.0.1:9158
+tick_seconds: 15
+hold_seconds: 3600
+candidate_lead_seconds: 1800
+prometheus: {url: http://127.0.0.1:9090, timeout_seconds: 5, bearer_token: {file: secrets/prometheus-token}}
+grafana: {url: http://127.0.0.1:3000, token: {file: secrets/grafana-token}, dashboard_uid: art58, panel_id: 3}
+tickets:
+  - {name: desk, kind: directory, path: ./tickets}
+  - {name: itsm, kind: webhook, url: https://itsm.example/hook, secret: {file: secrets/itsm-secret}}
+authentication:
+  bearer_tokens: [{file: secrets/webhook-token}]
+  basic: [{username: alertmanager, password: {env: ART58_BASIC_PASSWORD}}]
+services:
+  - name: voice
+    title: {ja: 携帯電話（音声）, en: Mobile voice}
+    kind: voice
+    emergency_calls: true
+    match: ['service="voice"']
+    equipment_label: equipment
+    users_total: 24000000
+    users:
+      unable: sum by (equipment) (voice_attempts_failed)
+      under_equipment: sum by (equipment) (voice_subscribers)
+      equipment_up: min by (equipment) (up)
+  - name: mail
+    kind: email
+    charged: false
+    monthly_users_previous_fy: 12000000
+    match: ['service=~"mail|webmail"', 'severity!="info"']
+"""
+
+SECRET = "hunter2-is-my-s3cret"
+SIGNING_SECRET = f"whsec_{b64encode(SECRET.encode() * 2).decode()}"
+FILES = {"webhook-token": SECRET, "prometheus-token": SECRET, "grafana-token": SECRET, "itsm-secret": SIGNING_SECRET}
+
+Check = Callable[..., Result]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the configuration goes, with every secret it names in place."""
+    (tmp_path / "secrets").mkdir()
+    for name, secret in FILES.items():
+        (tmp_path / "secrets" / name).write_text(f"{secret}\n")
+    monkeypatch.setenv("ART58_BASIC_PASSWORD", SECRET)
+    return tmp_path / "config.yaml"
+
+
+@pytest.fixture
+def check(file: Path) -> Check:
+    def run(text: str, *options: str) -> Result:
+        file.write_text(text, encoding="utf-8")
+        return CliRunner().invoke(main, ["check", str(file), *options])
+
+    return run
+
+
+def changed(old: str, new: str, text: str = MINIMAL) -> str:
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
+def faults_of(result: Result) -> list[dict[str, Any]]:
+    answer = json.loads(result.stdout)
+    assert answer["ok"] is False
+    return answer["faults"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("text", "services"), [(MINIMAL, 1), (WHOLE, 2)], ids=["minimal", "whole"])
+def test_a_good_configuration_is_good(check: Check, file: Path, text: str, services: int) -> None:
+    result = check(text)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{file}: good, {services} service(s)\n", "")
+
+
+@pytest.mark.parametrize("text", [MINIMAL, WHOLE], ids=["minimal", "whole"])
+def test_a_good_configuration_is_good_for_machines_too(check: Check, text: str) -> None:
+    result = check(text, "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"ok": True, "faults": []})
+
+
+SERVICE = "  - name: voice\n    kind: voice\n    emergency_calls: true\n    match: ['service=\"voice\"']\n"
+MAIL = "    kind: email\n    charged: false\n    monthly_users_previous_fy: 12000000\n"
+FACTS = "    kind: voice\n    emergency_calls: true\n"
+MATCH = "match: ['service=\"voice\"']"
+FACT = "this fact decides the row and is missing"
+
+BAD: dict[str, tuple[str, int, str, str, str]] = {
+    # the types say it
+    "unknown key": (
+        changed("emergency_calls", "emergency_call"),
+        9,
+        "services[0].emergency_call",
+        "unknown key",
+        "correct its spelling",
+    ),
+    "unknown section": (MINIMAL + "grafanna: {}\n", 11, "grafanna", "unknown key", "correct its spelling"),
+    "missing section": (
+        changed("prometheus:\n  url: http://127.0.0.1:9090\n", ""),
+        1,
+        "prometheus",
+        "required key is missing",
+        "Add it",
+    ),
+    "missing key": (
+        changed("  url: http://127.0.0.1:9090\n", "  timeout_seconds: 5\n"),
+        1,
+        "prometheus.url",
+        "required key is missing",
+        "Add it",
+    ),
+    "key given twice": (
+        MINIMAL + "prometheus: {url: http://b}\n",
+        11,
+        "prometheus",
+        "key given twice (first on line 1)",
+        "Keep one of them",
+    ),
+    "wrong type": (MINIMAL + "tick_seconds: often\n", 11, "tick_seconds", "expected `float`, got `str`", "Correct the value"),
+    "too small": (MINIMAL + "tick_seconds: 0\n", 11, "tick_seconds", "expected `float` > 0.0", "Correct the value"),
+    "endless": (
+        MINIMAL + "candidate_lead_seconds: .inf\n",
+        11,
+        "candidate_lead_seconds",
+        "expected `float` <= 604800.0",
+        "Correct the value",
+    ),
+    "not a kind of service": (
+        changed("kind: voice", "kind: telephone"),
+        8,
+        "services[0].kind",
+        "invalid enum value 'telephone'",
+        "Correct the value",
+    ),
+    "bad service name": (
+        changed("name: voice", "name: Voice 1"),
+        7,
+        "services[0].name",
+        "expected `str` matching regex",
+        "Correct the value",
+    ),
+    "no matcher": (changed(MATCH, "match: []"), 10, "services[0].match", "expected `array` of length >= 1", "Correct the value"),
+    "negative users": (
+        MINIMAL + "    users_total: -1\n",
+        11,
+        "services[0].users_total",
+        "expected `int` >= 0",
+        "Correct the value",
+    ),
+    "no address": (
+        changed("http://127.0.0.1:9090", "127.0.0.1:9090"),
+        2,
+        "prometheus.url",
+        "expected `str` matching regex",
+        "Correct the value",
+    ),
+    "password in an address": (
+        changed("http://127.0.0.1", "http://admin:pw@127.0.0.1"),
+        2,
+        "prometheus.url",
+        "expected `str` matching regex",
+        "Correct the value",
+    ),
+    "unknown kind of ticket": (
+        MINIMAL + "tickets:\n  - name: desk\n    kind: fax\n",
+        13,
+        "tickets[0].kind",
+        "invalid value 'fax'",
+        "Correct the value",
+    ),
+    "colon in a user name": (
+        changed(
+            "  bearer_tokens:\n    - file: secrets/webhook-token\n",
+            "  basic:\n  - username: 'a:b'\n    password: {file: secrets/webhook-token}\n",
+        ),
+        5,
+        "authentication.basic[0].username",
+        "expected `str` matching regex",
+        "Correct the value",
+    ),
+    "not YAML": (changed("  url: http", "\turl: http"), 2, "", "is not YAML: ", "Check indentation"),
+    # only together they say it
+    "nobody may come in": (
+        changed("authentication:\n  bearer_tokens:\n    - file: secrets/webhook-token\n", "authentication: {}\n"),
+        3,
+        "authentication",
+        "lets nobody in",
+        "Give bearer_tokens or basic",
+    ),
+    "no service": (
+        changed("services:\n" + SERVICE, "services: []\n"),
+        6,
+        "services",
+        "no service is described",
+        "Describe at least one",
+    ),
+    "one name for two services": (
+        MINIMAL + SERVICE,
+        11,
+        "services[1].name",
+        "'voice' is given twice",
+        "Give every service a name of its own",
+    ),
+    "bad matcher": (changed(MATCH, "match: ['voice']"), 10, "services[0].match[0]", "'voice' is no matcher", "Write it like"),
+    "bad pattern": (
+        changed(MATCH, "match:\n    - a=b\n    - 'job=~\"(\"'"),
+        12,
+        "services[0].match[1]",
+        "is no regular expression",
+        "Write it like",
+    ),
+    "voice without emergency calls": (
+        changed("    emergency_calls: true\n", ""),
+        7,
+        "services[0].emergency_calls",
+        FACT,
+        "Say true or false: does it handle 110, 118, 119?",
+    ),
+    "mail without charge": (
+        changed(FACTS, "    kind: email\n"),
+        7,
+        "services[0].charged",
+        FACT,
+        "Say true or false: do users pay",
+    ),
+    "free SNS without charge": (
+        changed(FACTS, "    kind: internet_related\n"),
+        7,
+        "services[0].charged",
+        FACT,
+        "Say true or false: do users pay",
+    ),
+    "free mail without users": (
+        changed(FACTS, "    kind: email\n    charged: false\n"),
+        7,
+        "services[0].monthly_users_previous_fy",
+        FACT,
+        "Give the average monthly users",
+    ),
+    "free messenger without users": (
+        changed(FACTS, "    kind: messaging\n    charged: false\n"),
+        7,
+        "services[0].monthly_users_previous_fy",
+        FACT,
+        "Give the average monthly users",
+    ),
+    "no port": (MINIMAL + "listen: 127.0.0.1\n", 11, "listen", "is no address and port", "Write it like 127.0.0.1:9158"),
+    "port too large": (
+        MINIMAL + "listen: 127.0.0.1:65536\n",
+        11,
+        "listen",
+        "is no address and port",
+        "Write it like 127.0.0.1:9158",
+    ),
+    "unknown store": (
+        MINIMAL + "database_url: mysql://db/art58\n",
+        11,
+        "database_url",
+        "is no address of a store we know",
+        "Write sqlite:///",
+    ),
+    "password in the store": (
+        MINIMAL + "database_url: postgresql+psycopg://art58:pw@db/art58\n",
+        11,
+        "database_url",
+        "is no address of a store we know",
+        "Write sqlite:///",
+    ),
+    "one name for two targets": (
+        MINIMAL + "tickets:\n- {name: desk, kind: directory, path: a}\n- {name: desk, kind: directory, path: b}\n",
+        13,
+        "tickets[1].name",
+        "'desk' is taken",
+        "Give every target a name of its own",
+    ),
+    "a target named like the annotations": (
+        MINIMAL + "tickets: [{name: grafana, kind: directory, path: a}]\n",
+        11,
+        "tickets[0].name",
+        "'grafana' is taken",
+        "a name of its own",
+    ),
+    # secrets are not where they should be
+    "secret file missing": (
+        changed("webhook-token", "no-such-token"),
+        5,
+        "authentication.bearer_tokens[0]",
+        "secrets/no-such-token cannot be read (No such file or directory)",
+        "Put the secret there",
+    ),
+    "secret file is a folder": (
+        changed("secrets/webhook-token", "secrets"),
+        5,
+        "authentication.bearer_tokens[0]",
+        "secrets cannot be read (Is a directory)",
+        "Put the secret there",
+    ),
+    "secret file name impossible": (
+        changed("secrets/webhook-token", '"a\\0b"'),
+        5,
+        "authentication.bearer_tokens[0]",
+        "cannot be read (not text)",
+        "Put the secret there",
+    ),
+    "secret variable not set": (
+        changed("file: secrets/webhook-token", "env: ART58_NOT_SET"),
+        5,
+        "authentication.bearer_tokens[0]",
+        "environment variable ART58_NOT_SET is empty or not set",
+        "Put the secret there",
+    ),
+    "secret in two places": (
+        changed("file: secrets/webhook-token", "file: secrets/webhook-token\n      env: HOME"),
+        5,
+        "authentication.bearer_tokens[0]",
+        "name exactly one of file and env",
+        "Put the secret there",
+    ),
+    "secret in no place": (
+        changed("file: secrets/webhook-token", "{}"),
+        5,
+        "authentication.bearer_tokens[0]",
+        "name exactly one of file and env",
+        "Put the secret there",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "key", "wrong", "cure"), BAD.values(), ids=BAD)
+def test_a_fault_is_named_with_line_key_wrong_and_cure(
+    check: Check, file: Path, text: str, line: int, key: str, wrong: str, cure: str
+) -> None:
+    result = check(text, "--json")
+    (fault,) = faults_of(result)
+    assert result.exit_code == 1
+    assert (fault["file"], fault["line"], fault["key"]) == (str(file), line, key)
+    assert wrong in fault["wrong"]
+    assert cure in fault["cure"]
+
+
+@pytest.mark.parametrize(("text", "line", "key"), [bad[:3] for bad in BAD.values()], ids=BAD)
+def test_a_fault_is_one_line_for_people(check: Check, file: Path, text: str, line: int, key: str) -> None:
+    result = check(text)
+    fault, summary = result.stderr.splitlines()
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert fault.startswith(f"{file}:{line}: {key or 'file'}: ")
+    assert summary == "1 fault(s): the file is refused"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "    kind: internet_related\n    charged: false\n",
+        "    kind: internet_related\n    charged: true\n",
+        "    kind: email\n    charged: true\n",
+        MAIL,
+        "    kind: internet_access\n",
+        "    kind: cellular_lpwa\n",
+        "    kind: other\n",
+    ],
+)
+def test_no_fact_is_asked_for_that_decides_nothing(check: Check, facts: str) -> None:
+    assert check(changed(FACTS, facts)).exit_code == 0
+
+
+def test_every_fault_is_reported_at_once(check: Check) -> None:
+    text = changed("kind: voice", "kind: telephone", changed("url", "uri")) + "tick_seconds: -1\n"
+    assert [(fault["line"], fault["key"]) for fault in faults_of(check(text, "--json"))] == [
+        (1, "prometheus.url"),
+        (2, "prometheus.uri"),
+        (8, "services[0].kind"),
+        (11, "tick_seconds"),
+    ]
+
+
+def test_faults_that_types_cannot_tell_are_reported_at_once_too(check: Check) -> None:
+    text = changed("webhook-token", "none", changed("    emergency_calls: true\n", "")) + SERVICE + "listen: here\n"
+    assert [(fault["line"], fault["key"]) for fault in faults_of(check(text, "--json"))] == [
+        (5, "authentication.bearer_tokens[0]"),
+        (7, "services[0].emergency_calls"),
+        (10, "services[1].name"),
+        (14, "listen"),
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\n\t"], ids=["empty", "blank"])
+def test_an_empty_secret_file_is_refused(check: Check, file: Path, content: bytes) -> None:
+    (file.parent / "secrets" / "webhook-token").write_bytes(content)
+    (fault,) = faults_of(check(MINIMAL, "--json"))
+    assert fault["key"] == "authentication.bearer_tokens[0]"
+    assert fault["wrong"] == f"file {file.parent}/secrets/webhook-token is empty or not set"
+
+
+def test_a_secret_file_that_is_no_text_is_refused(check: Check, file: Path) -> None:
+    (file.parent / "secrets" / "webhook-token").write_bytes(b"\xff\xfe\x00")
+    (fault,) = faults_of(check(MINIMAL, "--json"))
+    assert fault["wrong"].endswith("cannot be read (not text)")
+
+
+def test_a_signing_secret_that_signs_nothing_is_refused(check: Check, file: Path) -> None:
+    (file.parent / "secrets" / "itsm-secret").write_text(SECRET)
+    (fault,) = faults_of(check(WHOLE, "--json"))
+    assert (fault["line"], fault["key"]) == (12, "tickets[1].secret")
+    assert fault["wrong"] == "is no signing secret (whsec_ and base64 of at least 24 bytes)"
+
+
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        ("bearer_token: {file: secrets/prometheus-token}", "prometheus.bearer_token"),
+        ("token: {file: secrets/grafana-token}", "grafana.token"),
+        ("secret: {file: secrets/itsm-secret}", "tickets[1].secret"),
+        ("bearer_tokens: [{file: secrets/webhook-token}]", "authentication.bearer_tokens[0]"),
+        ("password: {env: ART58_BASIC_PASSWORD}", "authentication.basic[0].password"),
+    ],
+)
+def test_every_secret_is_looked_for(check: Check, place: str, key: str) -> None:
+    elsewhere = place.replace("secrets/", "elsewhere/").replace("ART58_BASIC_PASSWORD", "ART58_NOT_SET")
+    (fault,) = faults_of(check(changed(place, elsewhere, WHOLE), "--json"))
+    assert fault["key"] == key
+
+
+INLINE = [
+    changed("{file: secrets/prometheus-token}", SECRET, WHOLE),
+    changed("{file: secrets/grafana-token}", SECRET, WHOLE),
+    changed("{file: secrets/itsm-secret}", f"'whsec_{SECRET}'", WHOLE),
+    changed("[{file: secrets/webhook-token}]", f"[{SECRET}]", WHOLE),
+    changed("[{file: secrets/webhook-token}]", SECRET, WHOLE),
+    changed("{env: ART58_BASIC_PASSWORD}", SECRET, WHOLE),
+    changed("{env: ART58_BASIC_PASSWORD}", f"!{SECRET} x", WHOLE),
+    changed("{env: ART58_BASIC_PASSWORD}", f"*{SECRET}", WHOLE),
+    changed("http://127.0.0.1:9090", f"http://admin:{SECRET}@127.0.0.1:9090", WHOLE),
+    changed("https://itsm.example/hook", f"https://itsm.example/hook?key={SECRET}", WHOLE),
+    changed("database_url: null", f"database_url: postgresql+psycopg://art58:{SECRET}@db/art58", WHOLE),
+    changed("database_url: null", f"database_url: mysql://art58:{SECRET}@db/art58", WHOLE),
+]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["people", "machines"])
+@pytest.mark.parametrize("text", INLINE)
+def test_a_secret_written_in_the_configuration_is_refused_and_not_repeated(
+    check: Check, text: str, options: tuple[str, ...]
+) -> None:
+    result = check(text, *options)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("text", [WHOLE, *(bad[0] for bad in BAD.values())], ids=["whole", *BAD])
+def test_what_lies_in_a_secret_file_is_never_shown(check: Check, text: str) -> None:
+    output = check(text).output
+    assert SECRET not in output
+    assert SIGNING_SECRET not in output
+
+
+def test_a_secret_shows_itself_only_when_asked() -> None:
+    secret = Secret(SECRET)
+    assert SECRET not in f"{secret} {secret!r} {[secret]}"
+    assert secret.reveal() == SECRET
+
+
+def test_a_secret_is_the_first_line_of_its_file_without_blanks(file: Path) -> None:
+    (file.parent / "secrets" / "webhook-token").write_text("\n  first \nsecond\n")
+    file.write_text(MINIMAL)
+    settings, _ = config.load(file)
+    assert settings.authentication.bearer_tokens[0].read().reveal() == "first"
+
+
+def test_relative_paths_are_those_of_the_configuration_file(
+    file: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(WHOLE)
+    monkeypatch.chdir(file.parent)
+    settings, _ = config.load(Path("config.yaml"))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert settings.database == f"sqlite:///{file.parent}/data/art58.db"
+    assert [ticket.path for ticket in settings.tickets if ticket.name == "desk"] == [f"{file.parent}/tickets"]  # type: ignore[union-attr]
+    assert settings.grafana is not None
+    assert settings.grafana.token.read().reveal() == SECRET
+
+
+def test_a_missing_file_is_a_fault_and_no_crash(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check", str(tmp_path / "none.yaml")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{tmp_path}/none.yaml:1: file: cannot be read (No such file or directory). Check the path")
+
+
+def test_without_a_name_the_file_is_config_yaml_here(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(MINIMAL)
+    monkeypatch.chdir(file.parent)
+    result = CliRunner().invoke(main, ["check"])
+    assert (result.exit_code, result.stdout) == (0, "config.yaml: good, 1 service(s)\n")
+
+
+@pytest.mark.parametrize("arguments", [["check", "a.yaml", "b.yaml"], ["check", "--yaml"], ["chek"]])
+def test_a_wrong_call_is_told_apart_from_a_wrong_file(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["serve", "web", "worker"])
+def test_nothing_starts_with_a_faulty_configuration(file: Path, command: str) -> None:
+    file.write_text(changed("    emergency_calls: true\n", ""))
+    result = CliRunner().invoke(main, [command, "--config", str(file)])
+    assert result.exit_code == 1
+    assert f"{file}:7: services[0].emergency_calls: {FACT}" in result.stderr
+    assert "not started" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    result = CliRunner().invoke(main, ["schema"])
+    assert result.exit_code == 0
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+def test_the_schema_is_a_valid_schema(schema: dict[str, Any]) -> None:
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("text", [MINIMAL, WHOLE], ids=["minimal", "whole"])
+def test_the_schema_accepts_a_good_configuration(schema: dict[str, Any], text: str) -> None:
+    assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(text))) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "unknown key",
+        "unknown section",
+        "missing section",
+        "missing key",
+        "wrong type",
+        "too small",
+        "endless",
+        "not a kind of service",
+        "bad service name",
+        "no matcher",
+        "negative users",
+        "no address",
+        "password in an address",
+        "unknown kind of ticket",
+        "colon in a user name",
+    ],
+)
+def test_the_schema_refuses_what_the_types_refuse(schema: dict[str, Any], bad: str) -> None:
+    assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(BAD[bad][0])))
+
+
+@pytest.mark.parametrize("text", INLINE[:6])
+def test_the_schema_refuses_a_secret_written_in_the_configuration(schema: dict[str, Any], text: str) -> None:
+    assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(text)))
+
+
+def test_the_schema_helps_with_every_key_of_the_top(schema: dict[str, Any]) -> None:
+    top = schema["$defs"]["Config"]
+    assert top["required"] == ["prometheus", "authentication", "services"]
+    assert set(top["properties"]) >= {"listen", "data_dir", "grafana", "tickets"}
+    assert top["properties"]["listen"] == {
+        "type": "string",
+        "description": "address and port to listen on",
+        "default": "127.0.0.1:9158",
+    }

@@ -1,0 +1,61 @@
+"""The benchmark of the intake measures what it says: it ends, every request gets its 200, and what was answered is stored."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+KEYS = {
+    "ratio_bare_1",
+    "ratio_bare_100",
+    "p99_ms_1",
+    "p99_ms_100",
+    "requests_s_1",
+    "alerts_s_100",
+    "bare_requests_s_1",
+    "bare_alerts_s_100",
+    "failed",
+    "lost",
+    "rounds",
+    "seconds",
+    "cores",
+    "fsync_s",
+}
+
+
+@pytest.fixture(scope="module")
+def run() -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks.intake", "--json", "--seconds", "1", "--rounds", "1"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def figures(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def test_the_benchmark_ends_with_one_line_of_json_that_has_every_figure(
+    run: subprocess.CompletedProcess[str], figures: dict[str, Any]
+) -> None:
+    assert figures.keys() >= KEYS
+    assert sum(line.startswith("{") for line in run.stdout.splitlines()) == 1
+
+
+def test_no_request_of_the_benchmark_fails_and_what_was_answered_is_stored(
+    run: subprocess.CompletedProcess[str], figures: dict[str, Any]
+) -> None:
+    assert (figures["failed"], figures["lost"], run.returncode) == (0, 0, 0), run.stdout + run.stderr
+
+
+def test_both_servers_take_in_bodies_of_both_sizes(figures: dict[str, Any]) -> None:
+    assert all(figures[key] > 0 for key in KEYS - {"failed", "lost"})
+
+
+def test_the_benchmark_leaves_no_folder_behind(run: subprocess.CompletedProcess[str]) -> None:
+    assert run.returncode == 0
+    assert not list((ROOT / "var").glob("bench-*"))

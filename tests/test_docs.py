@@ -1,0 +1,147 @@
+"""What the pages say is so: generated pages fit the code, examples are accepted by those they are for, links lead somewhere."""
+
+import re
+import subprocess
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from docs import generate
+from receiver.cli import config
+from receiver.delivery.targets.webhook import TicketWebhook
+from tests.fakes.ticket_webhook import FakeTicketWebhook
+from tests.samples import statement
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / ".peers" / "bin"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FENCED = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The page's code blocks in this language, without the indentation of the list they stand in."""
+    found = FENCED.findall(page.read_text(encoding="utf-8"))
+    return [re.sub(f"^{indent}", "", text, flags=re.MULTILINE) for indent, its, text in found if its == language]
+
+
+def yaml_blocks_with(*keys: str) -> list[Any]:
+    found = [(page, block) for page in PAGES for block in blocks(page, "yaml") if set(keys) <= yaml.safe_load(block).keys()]
+    return [pytest.param(block, id=f"{name(page)}-{number}") for number, (page, block) in enumerate(found)]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors GitHub gives the page's headings."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text(encoding="utf-8")), re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
+    return found
+
+
+def secret_files(node: object) -> list[str]:
+    """Every {file: …} of a configuration."""
+    if isinstance(node, list):
+        return [file for one in node for file in secret_files(one)]
+    if not isinstance(node, dict):
+        return []
+    return [node["file"]] if set(node) == {"file"} else [file for one in node.values() for file in secret_files(one)]
+
+
+def test_the_generated_pages_are_what_the_code_says() -> None:
+    assert generate.drifted() == [], "run: make docs"
+
+
+def test_every_key_of_the_configuration_says_what_it_means() -> None:
+    unexplained = [
+        line for line in generate.configuration().splitlines() if re.match(r"\| `(?!ja|en)", line) and line.endswith("|  |")
+    ]
+    assert unexplained == []
+
+
+@pytest.mark.parametrize("example", yaml_blocks_with("prometheus", "services"))
+def test_a_configuration_in_the_docs_is_accepted(example: str, tmp_path: Path) -> None:
+    for file in secret_files(yaml.safe_load(example)):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(SIGNING_SECRET)
+    (tmp_path / "config.yaml").write_text(example)
+    settings, catalogue = config.load(tmp_path / "config.yaml")
+    assert catalogue.services
+    assert settings.authentication.bearer_tokens
+
+
+@pytest.mark.parametrize("example", yaml_blocks_with("route"))
+def test_an_alertmanager_configuration_in_the_docs_is_accepted(example: str, tmp_path: Path) -> None:
+    (tmp_path / "alertmanager.yml").write_text(example)
+    run = subprocess.run([PEERS / "amtool", "check-config", tmp_path / "alertmanager.yml"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("example", yaml_blocks_with("groups"))
+def test_rules_in_the_docs_are_accepted(example: str, tmp_path: Path) -> None:
+    (tmp_path / "docs.rules.yml").write_text(example)
+    run = subprocess.run([PEERS / "promtool", "check", "rules", tmp_path / "docs.rules.yml"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_readme_has_a_configuration_and_an_alertmanager_example_in_both_languages() -> None:
+    for page in (ROOT / "README.md", ROOT / "README.ja.md"):
+        shown = [yaml.safe_load(block).keys() for block in blocks(page, "yaml")]
+        assert any("services" in keys for keys in shown)
+        assert any("route" in keys for keys in shown)
+
+
+@pytest.mark.parametrize(
+    ("english", "japanese"),
+    [("README.md", "README.ja.md"), ("docs/tutorial.md", "docs/ja/tutorial.md")],
+)
+def test_both_languages_show_the_same_code(english: str, japanese: str) -> None:
+    assert FENCED.findall((ROOT / english).read_text()) == FENCED.findall((ROOT / japanese).read_text())
+
+
+def test_the_verification_shown_for_ticket_webhooks_knows_our_messages_and_no_others() -> None:
+    (snippet,) = blocks(ROOT / "docs" / "how-to" / "tickets-to-a-webhook.md", "python")
+    shown: dict[str, Any] = {}
+    exec(snippet, shown)  # noqa: S102 - our own page
+    with FakeTicketWebhook(SIGNING_SECRET) as desk:
+        sent: list[requests.PreparedRequest] = []
+        send = requests.Session.send
+
+        def keep(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+            sent.append(request)
+            return send(session, request, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(requests.Session, "send", keep)
+            TicketWebhook("itsm", desk.hook_url, SIGNING_SECRET, 5, lambda: datetime.now(UTC)).create(statement())
+    body = sent[0].body
+    assert isinstance(body, bytes)
+    headers = {key.lower(): value for key, value in sent[0].headers.items()}
+    assert shown["incoming"](body, headers)["type"] == "art58.incident.opened"
+    assert shown["incoming"](body + b" ", headers) is None
+    assert shown["incoming"](body, headers | {"webhook-signature": "none"}) is None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    dead = []
+    for link in LINK.findall(FENCED.sub("", page.read_text(encoding="utf-8"))):
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
