@@ -1,21 +1,68 @@
 """The receiver's web app in this process, over a real SQLite file, with a clock that the test sets."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 from flask.testing import FlaskClient
 
 from receiver.catalogue import Catalogue, Service
 from receiver.law.rulebook import Text
+from receiver.model import Alert, Assessment, Incident
 from receiver.settings import AuthenticationSettings, BasicUser, PrometheusSettings, SecretRef, Settings
+from receiver.storage import incidents
 from receiver.storage.database import Database
 from receiver.web import create_app
-from tests.samples import ASSESSED_AT
+from tests.samples import ASSESSED_AT, STARTED_AT
 
 TOKEN = "the-bearer-token-aK3"
 PASSWORD = "the-basic-password-9x"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def incident(**changes: Any) -> Incident:
+    """The incident of `assessment()`."""
+    sample = Incident(
+        id="inc-1",
+        cause="equipment:equipment=mme-1",
+        equipment="mme-1",
+        state="open",
+        opened_at=STARTED_AT + timedelta(seconds=30),
+        failure_started_at=STARTED_AT,
+        start_basis="equipment_series",
+        start_settled=True,
+        good_at=STARTED_AT - timedelta(seconds=15),
+    )
+    return msgspec.structs.replace(sample, **changes)
+
+
+def alert(**changes: Any) -> Alert:
+    """The alert of `incident()`."""
+    sample = Alert(
+        source="alertmanager",
+        fingerprint="4f2a6f57e9b4caac",
+        starts_at=STARTED_AT + timedelta(seconds=15),
+        ends_at=None,
+        labels={"alertname": "Art58EquipmentDown", "service": "voice", "equipment": "mme-1", "severity": "critical"},
+        annotations={"summary": "mme-1 is down: voice"},
+        generator_url="http://prometheus.example/graph",
+        incident_id="inc-1",
+    )
+    return msgspec.structs.replace(sample, **changes)
+
+
+@cache
+def empty_store() -> bytes:
+    """A migrated SQLite file: copying it is much faster than migrating each test's own."""
+    with TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/art58.db")
+        database.migrate()
+        database.close()
+        return Path(folder, "art58.db").read_bytes()
 
 
 class SetClock:
@@ -48,7 +95,7 @@ class App:
             **changes,
         )
         self.database = Database(self.settings.database, busy_seconds=0.2)
-        self.database.migrate()
+        self.file.write_bytes(empty_store())
         self.clock = SetClock(ASSESSED_AT)
         voice = Service(
             name="voice",
@@ -59,6 +106,14 @@ class App:
         )
         self.flask = create_app(self.settings, Catalogue((voice,)), self.clock)
         self.client: FlaskClient = self.flask.test_client()
+
+    def keep(self, kept: Incident, *assessments: Assessment, alerts: Iterable[Alert] = ()) -> None:
+        """Put this into the store, as the worker would."""
+        with self.database.write() as connection:
+            incidents.save(connection, kept)
+            incidents.save_alerts(connection, alerts)
+            for assessment in assessments:
+                incidents.append(connection, assessment)
 
     @property
     def file(self) -> Path:

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -49,7 +50,11 @@ class Served:
 
     def __enter__(self) -> Self:
         self.start()
-        until(self._ready)
+        try:
+            until(self._ready)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -57,8 +62,7 @@ class Served:
             if self._process and self._process.poll() is None:
                 self.stop()
         finally:
-            for pid in self.processes():
-                os.kill(pid, signal.SIGKILL)
+            self._end()
 
     def start(self) -> None:
         """Write the configuration and start; do not wait."""
@@ -91,7 +95,11 @@ class Served:
     def wait(self, seconds: float = 25) -> int:
         """The exit code, once it has ended by itself. Nothing of it may be left."""
         assert self._process
-        code = self._process.wait(seconds)
+        try:
+            code = self._process.wait(seconds)
+        except BaseException:
+            self._end()
+            raise
         assert not self.processes(), f"left behind after exit {code}"
         return code
 
@@ -127,6 +135,12 @@ class Served:
     @property
     def _log(self) -> Path:
         return self.folder / "art58.log"
+
+    def _end(self) -> None:
+        """Whatever is left, the supervisor first: it would start the others again."""
+        for pid in self.processes("serve") + self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _ready(self) -> bool:
         assert self._process

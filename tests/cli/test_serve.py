@@ -1,0 +1,133 @@
+"""`art58 serve` as a process tree: it comes up, survives what dies in it, ends whole, and keeps what it has confirmed."""
+
+import os
+import signal
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.serving import Served, until
+
+BODY = (
+    Path(__file__).parents[1] / "data" / "alertmanager" / "alertmanager-0.33.1" / "01-single-firing.json"
+).read_bytes()  # fmt: skip
+
+
+def stored(served: Served) -> int:
+    with closing(sqlite3.connect(served.folder / "data" / "art58.db")) as connection:
+        return int(connection.execute("SELECT count(*) FROM notifications").fetchone()[0])
+
+
+def connect(served: Served) -> socket.socket:
+    address = urlsplit(served.url)
+    return socket.create_connection((address.hostname, address.port), timeout=10)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("running")) as served:
+        yield served
+
+
+def test_it_takes_in_works_off_and_tells_its_figures_and_no_secret(running: Served) -> None:
+    assert running.request("GET", "/-/ready") == (200, {"status": "ready"})
+    assert running.request("POST", "/webhook/alertmanager", BODY) == (200, {"status": "stored", "alerts": 1})
+    assert running.request("POST", "/webhook/alertmanager", b"{}")[0] == 400
+    until(lambda: "art58_notifications_waiting 0.0" in running.request("GET", "/metrics")[1])
+    until(lambda: "art58_tick_last_timestamp_seconds " in running.request("GET", "/metrics")[1])
+    figures = running.request("GET", "/metrics")[1]
+    # counted in one process, told by another
+    assert 'art58_notifications_total{outcome="stored",source="alertmanager"} 1.0' in figures
+    assert 'art58_queries_total{outcome="failed"}' in figures
+    assert "art58_tick_seconds_count" in figures
+    assert "refused a body of alertmanager" in running.log
+    assert running.token not in running.log
+    assert "Traceback" not in running.log
+
+
+def test_where_the_port_is_taken_it_says_what_to_do_and_leaves_the_running_one_alone(running: Served) -> None:
+    second = Served(running.folder, listen=urlsplit(running.url).netloc)
+    second.token = running.token
+    second.config = running.folder / "second.yaml"
+    second.start()
+    assert second.wait(10) == 1
+    assert "Address already in use" in second.log
+    assert "key=listen" in second.log
+    assert "write another address" in second.log
+    assert running.request("POST", "/webhook/alertmanager", BODY)[0] == 200
+    assert 'outcome="stored"' in running.request("GET", "/metrics")[1]
+
+
+def test_it_ends_within_seconds_finishes_what_is_in_flight_and_waits_for_no_idle_client(tmp_path: Path) -> None:
+    with Served(tmp_path / "it") as served, connect(served) as line, closing(HTTPConnection(urlsplit(served.url).netloc)) as idle:
+        idle.request("GET", "/-/healthy")
+        idle.getresponse().read()
+        head = f"POST /webhook/alertmanager HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token}\r\n"
+        line.sendall(f"{head}Expect: 100-continue\r\nContent-Length: {len(BODY)}\r\n\r\n".encode())
+        assert line.recv(100).startswith(b"HTTP/1.1 100")  # it has begun and waits for the body
+        ended: list[int] = []
+        ending = threading.Thread(target=lambda: ended.append(served.stop()))
+        ending.start()
+        until(lambda: not served.processes("worker"))
+        line.sendall(BODY)
+        assert line.recv(100).startswith(b"HTTP/1.1 200")
+        ending.join(8)
+        assert ended == [0]
+        assert stored(served) == 1
+
+
+def test_if_the_supervisor_is_killed_nothing_of_it_is_left_and_nothing_confirmed_is_lost(tmp_path: Path) -> None:
+    with Served(tmp_path / "it") as served:
+        assert len(served.processes("web")) >= 2
+        assert served.processes("worker")
+        assert served.request("POST", "/webhook/alertmanager", BODY)[0] == 200
+        served.kill()
+        assert stored(served) == 1
+
+
+def test_whatever_is_killed_within_it_is_started_again(tmp_path: Path) -> None:
+    with Served(tmp_path / "it") as served:
+        (worker,) = served.processes("worker")
+        master, *takers = until(lambda: whole_web(served))
+        os.kill(worker, signal.SIGKILL)
+        os.kill(takers[0], signal.SIGKILL)
+        until(lambda: served.processes("worker") not in ([], [worker]))
+        again = until(lambda: takers[0] not in served.processes("web") and whole_web(served))
+        assert master in again
+        until(lambda: answers(served))
+
+        os.kill(master, signal.SIGKILL)
+        until(lambda: not set(again) & set(served.processes("web")) and whole_web(served))
+        until(lambda: answers(served))
+        for part in ("worker", "web"):
+            assert f"part={part} exit_code=-9" in served.log
+        assert served.stop() == 0
+
+
+def whole_web(served: Served) -> list[int]:
+    """gunicorn's own process and its two that take in requests, once they are there."""
+    found = served.processes("web")
+    return found if len(found) == 3 else []
+
+
+def answers(served: Served) -> bool:
+    try:
+        return bool(served.request("POST", "/webhook/alertmanager", BODY)[0] == 200)
+    except OSError:
+        return False
+
+
+def test_with_a_faulty_configuration_it_does_not_start_and_tells_every_fault(tmp_path: Path) -> None:
+    served = Served(tmp_path / "it", services=[{"name": "voice", "kind": "voice", "match": ["service"]}])
+    served.start()
+    assert served.wait() == 1
+    assert "services[0].emergency_calls" in served.log
+    assert "services[0].match[0]" in served.log
+    assert "Traceback" not in served.log

@@ -1,0 +1,312 @@
+"""200 when the body is on disk, 4xx only for what can never be right, 503 for all that may pass, and never 429."""
+
+import base64
+import ctypes
+import json
+import resource
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+from werkzeug.test import TestResponse
+
+from receiver.storage import notifications
+from tests.apps import BEARER, PASSWORD, TOKEN, App
+
+CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager" / "alertmanager-0.33.1" / "05-group-mixed.json"
+BODY = CAPTURED.read_bytes()
+ALERTMANAGER, GRAFANA = "/webhook/alertmanager", "/webhook/grafana"
+GRAFANA_BODY = BODY.replace(b'"version": "4"', b'"version": "1"')
+CAP_DAC_OVERRIDE = 1 << 1
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return App(tmp_path)
+
+
+def basic(username: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+def stored(app: App) -> list[tuple[str, bytes, str | None]]:
+    """What another process finds in the file."""
+    with closing(sqlite3.connect(app.file)) as connection:
+        return connection.execute("SELECT source, body, refused FROM notifications ORDER BY id").fetchall()
+
+
+def counted(source: str, outcome: str) -> float:
+    return REGISTRY.get_sample_value("art58_notifications_total", {"source": source, "outcome": outcome}) or 0
+
+
+def said(response: TestResponse) -> Any:
+    assert response.content_type == "application/json"
+    return response.get_json()
+
+
+def test_a_notification_is_answered_200_when_its_very_bytes_are_in_the_store(app: App) -> None:
+    before = counted("alertmanager", "stored")
+
+    response = app.client.post(ALERTMANAGER, data=BODY, headers=BEARER)
+
+    assert response.status_code == 200
+    assert said(response) == {"status": "stored", "alerts": 3}
+    assert stored(app) == [("alertmanager", BODY, None)]
+    assert counted("alertmanager", "stored") == before + 1
+    with app.database.read() as connection:
+        (waiting,) = notifications.waiting(connection, 10)
+    assert (waiting.body, waiting.received_at) == (BODY, app.clock.now)
+
+
+def test_the_same_notification_again_is_stored_again_as_nothing_is_judged_here(app: App) -> None:
+    assert {app.client.post(ALERTMANAGER, data=BODY, headers=BEARER).status_code for _ in range(2)} == {200}
+    assert len(stored(app)) == 2
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_grafana_may_post_or_put(app: App, method: str) -> None:
+    response = app.client.open(GRAFANA, method=method, data=GRAFANA_BODY, headers=BEARER)
+    assert (response.status_code, said(response)["alerts"]) == (200, 3)
+    assert stored(app) == [("grafana", GRAFANA_BODY, None)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [BEARER, {"Authorization": f"bearer {TOKEN}"}, basic("alertmanager", PASSWORD), basic("anyone", TOKEN)],
+    ids=["bearer", "lower case", "basic", "token as password"],
+)
+def test_every_known_way_in_is_open(app: App, headers: dict[str, str]) -> None:
+    assert app.client.post(ALERTMANAGER, data=BODY, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": f"Bearer {PASSWORD}"},
+        {"Authorization": f"Token {TOKEN}"},
+        {"Authorization": TOKEN},
+        {"Authorization": "Basic !"},
+        {"Authorization": "Basic " + base64.b64encode(b"\xff:\xff").decode()},
+        basic("alertmanager", "wrong"),
+        basic("alertmanager", ""),
+        basic("other", PASSWORD),
+        basic(TOKEN, "x"),
+        basic("", ""),
+    ],
+    ids=str,
+)
+def test_nobody_else_comes_in_and_nothing_of_theirs_is_stored(app: App, headers: dict[str, str]) -> None:
+    before = counted("alertmanager", "unauthorized")
+
+    response = app.client.post(ALERTMANAGER, data=BODY, headers=headers)
+
+    assert response.status_code == 401
+    assert "error" in said(response)
+    assert response.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert stored(app) == []
+    assert counted("alertmanager", "unauthorized") == before + 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(header=st.text(st.characters(min_codepoint=32, max_codepoint=255)).map(lambda text: "Basic " + text) | st.binary())
+def test_no_credentials_whatever_break_the_gate(app: App, header: str | bytes) -> None:
+    text = header if isinstance(header, str) else "Basic " + base64.b64encode(header).decode()
+    assert app.client.post(ALERTMANAGER, data=BODY, headers={"Authorization": text}).status_code == 401
+
+
+def test_a_body_that_can_never_be_right_is_refused_kept_and_counted(app: App) -> None:
+    before = counted("alertmanager", "refused")
+
+    response = app.client.post(ALERTMANAGER, data=b'{"version": "4"}', headers=BEARER)
+
+    assert response.status_code == 400
+    assert "alerts" in said(response)["error"]
+    assert counted("alertmanager", "refused") == before + 1
+    with app.database.read() as connection:
+        (refused,) = notifications.refused(connection, 10)
+        assert notifications.count_waiting(connection) == 0
+    assert (refused.source, refused.body, refused.refused) == ("alertmanager", b'{"version": "4"}', said(response)["error"])
+
+
+def test_of_a_refused_body_only_the_beginning_is_kept(app: App) -> None:
+    assert app.client.post(ALERTMANAGER, data=b"x" * 1_000_000, headers=BEARER).status_code == 400
+    ((_, body, _),) = stored(app)
+    assert body == b"x" * 64 * 1024
+
+
+def test_refused_bodies_are_listed_newest_first(app: App) -> None:
+    for body in (b"1", b"2", b"3"):
+        app.client.post(ALERTMANAGER, data=body, headers=BEARER)
+    with app.database.read() as connection:
+        assert [notification.body for notification in notifications.refused(connection, 2)] == [b"3", b"2"]
+
+
+def test_a_body_over_the_limit_is_refused_and_the_setting_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    app = App(tmp_path, max_body_mib=1)
+    before = counted("alertmanager", "too_large")
+
+    response = app.client.post(ALERTMANAGER, data=b" " * (1024 * 1024 + 1), headers=BEARER)
+
+    assert response.status_code == 413
+    assert "max_body_mib" in said(response)["error"]
+    assert "max_body_mib" in caplog.text
+    assert counted("alertmanager", "too_large") == before + 1
+    assert stored(app) == []
+    assert app.client.post(ALERTMANAGER, data=BODY.ljust(1024 * 1024), headers=BEARER).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", ALERTMANAGER, 405),
+        ("PUT", ALERTMANAGER, 405),
+        ("DELETE", GRAFANA, 405),
+        ("GET", GRAFANA, 405),
+        ("POST", "/webhook/other", 404),
+        ("POST", "/webhook", 404),
+    ],
+)
+def test_other_methods_and_addresses_are_refused_in_json(app: App, method: str, path: str, status: int) -> None:
+    response = app.client.open(path, method=method, data=BODY, headers=BEARER)
+    assert response.status_code == status
+    assert list(said(response)) == ["error"]
+    assert stored(app) == []
+
+
+def expect_unavailable(app: App, source: str = ALERTMANAGER) -> None:
+    """503 soon enough for the sender to wait for it, in JSON and counted."""
+    before, began = counted("alertmanager", "unavailable"), time.monotonic()
+
+    response = app.client.post(source, data=BODY, headers=BEARER)
+
+    assert response.status_code == 503
+    assert time.monotonic() - began < 4
+    assert "send it again" in said(response)["error"]
+    assert counted("alertmanager", "unavailable") == before + 1
+
+
+def expect_recovered(app: App, rows: int = 1) -> None:
+    response = app.client.post(ALERTMANAGER, data=BODY, headers=BEARER)
+    assert response.status_code == 200
+    assert len(stored(app)) == rows
+
+
+def test_a_locked_store_costs_503_until_it_is_free_again(app: App) -> None:
+    with closing(sqlite3.connect(app.file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        expect_unavailable(app)
+        other.execute("ROLLBACK")
+    expect_recovered(app)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nobody may write there, not even root, who gives up for this thread what stands above all modes."""
+    libc, header, capabilities = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, capabilities) == 0
+    effective = capabilities[0]
+    paths = [folder, *folder.iterdir()]
+    modes = [path.stat().st_mode for path in paths]
+    for path, mode in zip(paths, modes, strict=True):
+        path.chmod(mode & ~0o222)
+    capabilities[0] = effective & ~CAP_DAC_OVERRIDE
+    assert libc.capset(header, capabilities) == 0
+    try:
+        yield
+    finally:
+        capabilities[0] = effective
+        assert libc.capset(header, capabilities) == 0
+        for path, mode in zip(paths, modes, strict=True):
+            path.chmod(mode)
+
+
+def test_a_read_only_store_costs_503_until_it_can_be_written_again(app: App) -> None:
+    with app.database.read() as connection:  # the worker has it open
+        notifications.count_waiting(connection)
+    with read_only(app.file.parent):
+        expect_unavailable(app)
+        expect_unavailable(app)
+    expect_recovered(app)
+
+
+def test_a_folder_that_is_gone_costs_503_until_it_is_back(app: App, tmp_path: Path) -> None:
+    expect_recovered(app, rows=1)
+    app.file.parent.rename(tmp_path / "elsewhere")
+    expect_unavailable(app)
+    # even what can never be right is asked for again, if it cannot be kept
+    assert app.client.post(ALERTMANAGER, data=b"{}", headers=BEARER).status_code == 503
+    (tmp_path / "elsewhere").rename(app.file.parent)
+    expect_recovered(app, rows=2)
+
+
+def test_nothing_is_written_into_a_file_that_was_deleted(app: App) -> None:
+    expect_recovered(app)
+    app.file.unlink()
+    expect_unavailable(app)
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """The kernel lets no file of this process grow beyond `size`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_costs_503_until_there_is_room_again(app: App) -> None:
+    expect_recovered(app, rows=1)
+    with full_disk(app.file.with_name("art58.db-wal").stat().st_size):
+        expect_unavailable(app)
+        expect_unavailable(app)
+    expect_recovered(app, rows=2)
+    with closing(sqlite3.connect(app.file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_intake_makes_no_network_call(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*call: object) -> None:
+        raise AssertionError(f"a network call: {call}")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+    assert app.client.post(ALERTMANAGER, data=BODY, headers=BEARER).status_code == 200
+    assert app.client.put(GRAFANA, data=GRAFANA_BODY, headers=basic("alertmanager", PASSWORD)).status_code == 200
+    assert app.client.post(ALERTMANAGER, data=b"{}", headers=BEARER).status_code == 400
+
+
+def test_no_answer_says_429_and_none_tells_a_secret_nor_does_the_log(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    ways = [BEARER, basic("alertmanager", PASSWORD), basic("x", "a-guess-7q"), {"Authorization": "Bearer a-guess-7q"}, {}]
+    bodies = [BODY, b"", b"{}", GRAFANA_BODY, json.dumps({"version": "4", "alerts": [{}]}).encode()]
+    answers = [
+        app.client.open(path, method=method, data=body, headers=headers)
+        for path in (ALERTMANAGER, GRAFANA, "/api/v1/incidents", "/incidents/x", "/metrics", "/-/ready", "/-/healthy", "/none")
+        for method in ("GET", "POST", "PUT")
+        for body in bodies
+        for headers in ways
+    ]
+    app.file.unlink()
+    answers.append(app.client.post(ALERTMANAGER, data=BODY, headers=BEARER))
+
+    assert {answer.status_code for answer in answers} == {200, 400, 401, 404, 405, 503}
+    told = caplog.text + "".join(f"{answer.headers}{answer.text}" for answer in answers)
+    assert "refused a body of grafana" in told
+    for secret in (TOKEN, PASSWORD, "a-guess-7q", base64.b64encode(f"alertmanager:{PASSWORD}".encode()).decode()):
+        assert secret not in told

@@ -1,0 +1,238 @@
+"""The ledger owes each thing once, gives it to one holder at a time, and forgets nothing that was begun."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from receiver.model import Delivery, Incident
+from receiver.storage import deliveries as ledger
+from receiver.storage import incidents
+from receiver.storage.database import Database
+from tests.apps import empty_store
+from tests.samples import ASSESSED_AT as NOW
+from tests.samples import STARTED_AT
+
+SOON = NOW + timedelta(seconds=1)
+EXPIRED = NOW + ledger.CLAIM
+
+
+def delivery(**changes: Any) -> Delivery:
+    sample = Delivery("inc-1", "desk", "ticket", wanted=1, sent=0, resolve=False, state="owed", attempts=0, next_attempt_at=NOW)
+    return msgspec.structs.replace(sample, **changes)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    (tmp_path / "art58.db").write_bytes(empty_store())
+    database = Database(f"sqlite:///{tmp_path}/art58.db")
+    with database.write() as connection:
+        for id_ in ("inc-1", "inc-2", "inc-3"):
+            incidents.save(connection, Incident(id_, f"equipment:{id_}", id_, "open", NOW, STARTED_AT, "starts_at"))
+    yield database
+    database.close()
+
+
+class Ledger:
+    """Each step in a transaction of its own, as in life."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def want(self, **changes: Any) -> None:
+        with self._database.write() as connection:
+            ledger.want(connection, delivery(**changes))
+
+    def claim(self, holder: str = "one", now: Any = NOW, target: str = "desk") -> Delivery | None:
+        with self._database.write() as connection:
+            return ledger.claim(connection, target, holder, now)
+
+    def claimed(self, holder: str = "one", now: Any = NOW) -> Delivery:
+        found = self.claim(holder, now)
+        assert found is not None
+        return found
+
+    def sent(self, it: Delivery, holder: str = "one", number: int = 1, *, resolved: bool = False) -> None:
+        with self._database.write() as connection:
+            ledger.record_sent(connection, it, holder, "REMOTE-1", number, resolved=resolved, now=SOON)
+
+    def failed(self, it: Delivery, state: ledger.Failed, holder: str = "one", again_at: Any = SOON) -> None:
+        with self._database.write() as connection:
+            ledger.record_failed(connection, it, holder, "it said no", state, again_at)
+
+    @property
+    def rows(self) -> list[Delivery]:
+        with self._database.read() as connection:
+            return ledger.of_incidents(connection, ["inc-1", "inc-2", "inc-3"])
+
+    @property
+    def row(self) -> Delivery:
+        (row,) = self.rows
+        return row
+
+
+@pytest.fixture
+def book(database: Database) -> Ledger:
+    return Ledger(database)
+
+
+def test_wanting_twice_owes_once(book: Ledger) -> None:
+    book.want()
+    book.want()
+    assert book.rows == [delivery()]
+
+
+def test_each_incident_target_and_object_has_a_row_of_its_own(book: Ledger) -> None:
+    book.want()
+    book.want(incident_id="inc-2")
+    book.want(target="itsm")
+    book.want(object="annotation")
+    assert len(book.rows) == 4
+
+
+def test_an_older_wish_changes_nothing(book: Ledger) -> None:
+    book.want(wanted=3, resolve=True)
+    book.want(wanted=2, resolve=False)
+    assert (book.row.wanted, book.row.resolve) == (3, True)
+
+
+def test_nothing_is_claimed_before_its_time_nor_for_another_target(book: Ledger) -> None:
+    book.want(next_attempt_at=SOON)
+    assert book.claim() is None
+    assert book.claim(now=SOON, target="itsm") is None
+    assert book.claim(now=SOON) is not None
+
+
+def test_what_is_due_longest_is_claimed_first(book: Ledger) -> None:
+    for id_, late in (("inc-1", 1), ("inc-2", 3), ("inc-3", 2)):
+        book.want(incident_id=id_, next_attempt_at=NOW - timedelta(seconds=late))
+    assert [book.claimed().incident_id for _ in range(3)] == ["inc-2", "inc-3", "inc-1"]
+
+
+def test_a_claim_hides_the_row_until_it_runs_out(book: Ledger) -> None:
+    book.want()
+    assert book.claim("one") is not None
+    assert book.row.state == "claimed"
+    assert book.claim("two") is None
+    assert book.claim("two", EXPIRED - timedelta(microseconds=1)) is None
+    assert book.claim("two", EXPIRED) is not None
+
+
+def test_the_first_claim_notes_on_disk_that_creating_begins_but_its_holder_knows_that_nothing_was_begun(book: Ledger) -> None:
+    book.want()
+    assert book.claimed().creating_since is None
+    assert book.row.creating_since == NOW
+
+
+def test_who_takes_over_an_abandoned_claim_learns_that_creating_was_begun(book: Ledger) -> None:
+    book.want()
+    book.claim("one")
+    assert book.claimed("two", EXPIRED).creating_since == NOW
+    assert (book.row.creating_since, book.row.attempts) == (NOW, 2)
+
+
+def test_who_tries_again_after_a_failure_learns_that_creating_was_begun(book: Ledger) -> None:
+    book.want()
+    book.failed(book.claimed(), "owed")
+    assert book.claimed(now=SOON).creating_since == NOW
+
+
+def test_what_was_sent_is_not_owed_and_keeps_the_other_sides_id(book: Ledger) -> None:
+    book.want()
+    book.sent(book.claimed())
+    row = book.row
+    assert (row.state, row.sent, row.remote_id, row.attempts, row.last_error) == ("sent", 1, "REMOTE-1", 0, None)
+    assert book.claim(now=EXPIRED) is None
+
+
+def test_news_while_it_is_sent_leave_it_owed(book: Ledger) -> None:
+    book.want(wanted=1)
+    claimed = book.claimed()
+    book.want(wanted=2)
+    assert book.row.state == "claimed"
+    assert book.claim("two") is None
+    book.sent(claimed, number=1)
+    assert (book.row.state, book.row.sent, book.row.wanted) == ("owed", 1, 2)
+    assert book.claimed(now=SOON).remote_id == "REMOTE-1"
+
+
+def test_it_is_owed_until_the_other_side_knows_that_it_is_over(book: Ledger) -> None:
+    book.want(wanted=1, resolve=True)
+    book.sent(book.claimed(), resolved=False)
+    assert book.row.state == "owed"
+    book.sent(book.claimed(now=SOON), resolved=True)
+    assert book.row.state == "sent"
+
+
+def test_news_after_it_was_sent_make_it_owed_again(book: Ledger) -> None:
+    book.want()
+    book.sent(book.claimed())
+    book.want(wanted=2)
+    assert (book.row.state, book.row.sent, book.row.wanted) == ("owed", 1, 2)
+
+
+def test_a_failure_is_owed_again_later_with_what_was_said(book: Ledger) -> None:
+    book.want()
+    book.failed(book.claimed(), "owed")
+    assert (book.row.state, book.row.last_error, book.row.attempts) == ("owed", "it said no", 1)
+    assert book.claim() is None
+    assert book.claim(now=SOON) is not None
+
+
+def test_a_dead_letter_rests_until_there_is_news(book: Ledger) -> None:
+    book.want()
+    book.failed(book.claimed(), "dead")
+    book.want()
+    assert (book.row.state, book.claim(now=EXPIRED)) == ("dead", None)
+    book.want(wanted=2)
+    assert (book.row.state, book.row.attempts) == ("owed", 0)
+    assert book.claimed().last_error == "it said no"
+
+
+def test_who_lost_the_claim_records_nothing(book: Ledger) -> None:
+    book.want()
+    late = book.claimed("one")
+    book.claim("two", EXPIRED)
+    book.sent(late, "one")
+    assert (book.row.state, book.row.remote_id) == ("claimed", None)
+    book.failed(late, "dead", "one")
+    assert (book.row.state, book.row.last_error) == ("claimed", None)
+
+
+def test_rows_are_counted_by_target_and_state(book: Ledger, database: Database) -> None:
+    book.want()
+    book.want(incident_id="inc-2")
+    book.want(target="itsm")
+    book.claim()
+    with database.read() as connection:
+        assert ledger.count_by_state(connection) == {("desk", "owed"): 1, ("desk", "claimed"): 1, ("itsm", "owed"): 1}
+
+
+def test_threads_that_claim_at_once_get_different_rows(book: Ledger) -> None:
+    for id_ in ("inc-1", "inc-2", "inc-3"):
+        book.want(incident_id=id_)
+        book.want(incident_id=id_, object="annotation")
+    got: list[Delivery | None] = []
+    together = threading.Barrier(4)
+
+    def claim(holder: str) -> None:
+        together.wait()
+        got.extend([book.claim(holder), book.claim(holder)])
+
+    threads = [threading.Thread(target=claim, args=(f"holder-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    keys = [(it.incident_id, it.object) for it in got if it]
+    assert len(keys) == len(set(keys)) == 6
+    assert got.count(None) == 2
+
+
+def test_nothing_is_owed_for_an_incident_that_is_not_there(book: Ledger) -> None:
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        book.want(incident_id="inc-unknown")

@@ -1,0 +1,209 @@
+"""The page of an incident: what a person sees, in Japanese and English, and nothing foreign that runs in it."""
+
+from datetime import timedelta
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from receiver.law.counting import Affected
+from receiver.law.verdict import Verdict
+from receiver.model import Delivery
+from receiver.storage import deliveries
+from tests.apps import BEARER, App, alert, incident
+from tests.samples import ASSESSED_AT, RESTORED_AT, assessment
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</code></table><iframe src=//example.org>",
+    "{{ 7 * 7 }}{% raw %}",
+    "<!--",
+    "&lt;b&gt;",
+    "\u202e\u0007",
+]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return App(tmp_path)
+
+
+def page(app: App, id_: str = "inc-1") -> str:
+    response = app.client.get(f"/incidents/{id_}", headers=BEARER)
+    assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8")
+    return response.get_data(as_text=True)
+
+
+class Seen(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.comments: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def row(incident_id: str = "inc-1", target: str = "desk") -> Delivery:
+    return Delivery(
+        incident_id, target, "ticket", wanted=1, sent=0, resolve=False, state="owed", attempts=0, next_attempt_at=ASSESSED_AT
+    )
+
+
+def test_it_says_in_both_languages_what_may_apply_and_that_a_person_decides(app: App) -> None:
+    app.keep(incident(), assessment(), alerts=[alert()])
+    words = Seen(page(app)).words
+    for said in (
+        "重大な事故に該当する可能性（要判断）",
+        "may apply as a major accident (重大な事故): a person decides",
+        "携帯電話（音声）",
+        "Mobile voice",
+        "42,000人 / 42,000 users",
+        "利用できなかった利用者の実数 / users who tried and could not use it",
+        'sum(art58:users_unable{service="voice"})',
+        "2026-11-21 12:00:00 JST",
+        "1時間05分00秒 / 1 h 05 min 00 s",
+        "mme-1",
+        "発生中 / open",
+        "Art58EquipmentDown",
+        assessment().reason.ja,
+        assessment().reason.en,
+    ):
+        assert said in words
+
+
+def test_an_unmeasured_impact_is_marked_as_such(app: App) -> None:
+    affected = Affected(bound=90_000, problem="Prometheus cannot be reached")
+    app.keep(incident(), assessment(affected=affected, affected_users=90_000, measured=False, verdict=Verdict.INDETERMINATE))
+    words = Seen(page(app)).words
+    assert "未計測 / unmeasured" in words
+    assert "90,000 users – 上限 / upper bound" in words
+    assert "判定できない（要判断）" in words
+
+
+def test_a_measured_impact_is_not_marked_unmeasured(app: App) -> None:
+    app.keep(incident(), assessment())
+    assert "unmeasured" not in Seen(page(app)).words
+    assert "upper bound" not in Seen(page(app)).words
+
+
+def test_the_duration_runs_with_the_clock_and_stands_once_restored(app: App) -> None:
+    app.keep(incident(), assessment())
+    app.clock.advance(minutes=10)
+    assert "1 h 15 min 00 s" in page(app)
+    app.keep(incident(state="closed", restored_at=RESTORED_AT, closed_at=RESTORED_AT + timedelta(hours=1)))
+    assert "1 h 30 min 00 s" in page(app)
+    assert "復旧 / closed" in page(app)
+
+
+def test_the_threshold_is_told_as_reached_or_as_expected(app: App) -> None:
+    app.keep(incident(), assessment(number=1, major_since=None))
+    assert "Threshold expected" in page(app)
+    app.keep(incident(), assessment(number=2))
+    assert "Threshold reached" in page(app)
+
+
+def test_every_assessment_stays_to_be_seen(app: App) -> None:
+    app.keep(incident(), *[assessment(number=n, affected_users=31_000 + n) for n in (1, 2, 3)])
+    words = Seen(page(app)).words
+    assert words.index("31,003") < words.index("31,002") < words.index("31,001")
+
+
+def test_an_incident_not_yet_assessed_has_a_page(app: App) -> None:
+    app.keep(incident(equipment=None, good_at=None))
+    assert "まだ判定されていません / not assessed yet" in page(app)
+
+
+def test_a_service_that_left_the_catalogue_is_shown_by_its_name(app: App) -> None:
+    app.keep(incident(), assessment(service="pager"))
+    assert "pager" in Seen(page(app)).words
+
+
+def test_alerts_beyond_what_a_page_shows_are_counted(app: App) -> None:
+    app.keep(incident(), assessment(), alerts=[alert(fingerprint=f"{number:016}") for number in range(203)])
+    assert "ほか3件 / and 3 more" in page(app)
+    assert page(app).count("Art58EquipmentDown") == 200
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_nothing_that_came_from_outside_becomes_part_of_the_page(app: App, hostile: str) -> None:
+    app.keep(incident(), assessment(), alerts=[alert()])
+    with app.database.write() as connection:
+        deliveries.want(connection, row())
+    own = Seen(page(app))
+
+    count = msgspec.structs.replace(assessment().affected.kept[0], query=hostile)
+    reason = msgspec.structs.replace(assessment().reason, ja=hostile, en=hostile)
+    labels = {"alertname": hostile, "service": hostile, hostile: hostile}
+    app.keep(
+        incident(equipment=hostile),
+        assessment(number=4, service=hostile, reason=reason, affected=Affected(kept=(count,))),
+        alerts=[alert(labels=labels)],
+    )
+    with app.database.write() as connection:
+        claimed = deliveries.claim(connection, "desk", "test", ASSESSED_AT)
+        assert claimed
+        deliveries.record_sent(connection, claimed, "test", hostile, 1, resolved=False, now=ASSESSED_AT)
+        deliveries.want(connection, row(target=hostile))
+        failing = deliveries.claim(connection, hostile, "test", ASSESSED_AT)
+        assert failing
+        deliveries.record_failed(connection, failing, "test", hostile, "dead", ASSESSED_AT)
+    text = page(app)
+    seen = Seen(text)
+
+    assert (seen.tags, seen.attributes, seen.comments) == (own.tags, own.attributes, [])
+    # equipment, service twice, query, reasons, remote id, target, error, alert's name, its labels
+    assert seen.words.count(hostile) >= 12
+    if escape(hostile) != hostile:
+        assert hostile not in text
+
+
+@pytest.mark.parametrize("id_", ["inc-2", "<script>", "..%2f..%2fetc%2fpasswd", "inc-1'--"])
+def test_an_unknown_incident_is_not_found_and_its_id_is_not_echoed(app: App, id_: str) -> None:
+    app.keep(incident(), assessment())
+    response = app.client.get(f"/incidents/{id_}", headers=BEARER)
+    assert response.status_code == 404
+    assert id_ not in response.get_data(as_text=True)
+
+
+def test_strangers_see_nothing_and_a_browser_asks_them_for_a_password(app: App) -> None:
+    app.keep(incident(), assessment())
+    response = app.client.get("/incidents/inc-1")
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith('Basic realm="art58-receiver"')
+    assert "mme-1" not in response.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("path", ["/incidents/inc-1", "/incidents/none", "/api/v1/incidents", "/metrics", "/-/healthy", "/none"])
+def test_no_answer_lets_a_browser_run_frame_or_guess_anything(app: App, path: str) -> None:
+    app.keep(incident(), assessment())
+    headers = app.client.get(path, headers=BEARER).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "script" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_page_loads_nothing_from_elsewhere(app: App) -> None:
+    app.keep(incident(), assessment(), alerts=[alert()])
+    seen = Seen(page(app))
+    assert not seen.tags & {"script", "img", "link", "iframe", "object", "form", "base"}
+    assert not seen.attributes & {"src", "href", "style", "onclick"}
