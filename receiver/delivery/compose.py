@@ -46,11 +46,13 @@ def compose(
 def _title(incident: Incident, verdict: Verdict, unmeasured: bool, latest: list[Assessment], catalogue: Catalogue) -> Text:
     """Names the services the verdict is about, not those that were merely hit too; a candidate says when it may become major."""
     state = _STATES[incident.state]
-    meant = [_called(a, catalogue) for a in latest if a.verdict == verdict or a.candidate]
-    ja, en = "・".join(called.ja for called in meant), ", ".join(called.en for called in meant)
     expected = min((a.major_expected_at for a in latest if a.candidate and a.major_expected_at), default=None)
+    if verdict == Verdict.MAJOR:
+        expected = None
+    meant = [_called(a, catalogue) for a in latest if (a.candidate if expected else a.verdict == verdict)]
+    ja, en = "・".join(called.ja for called in meant), ", ".join(called.en for called in meant)
     mark = Text("【未計測】", "[unmeasured] ") if unmeasured else Text("", "")
-    if verdict != Verdict.MAJOR and expected:
+    if expected:
         when = clock_time(expected)
         return Text(
             f"{mark.ja}{when}に重大な事故の基準に達する可能性（要判断）: {ja}（{state.ja}）",

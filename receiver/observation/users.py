@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from receiver.catalogue import UNABLE, UNDER_EQUIPMENT, Catalogue, Service
-from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, any_of
+from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, any_of, quoted
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -56,8 +56,8 @@ def observe(prometheus: Prometheus, catalogue: Catalogue, hit: dict[str, set[str
     for name in hit:
         service = catalogue.by_name[name]
         answers = {
-            kind: _answer(service, queries[name, kind], results[queries[name, kind]], normalised=own is None)
-            for kind, own, _ in _expressions(service)
+            kind: _answer(service, queries[name, kind], results[queries[name, kind]], normalised if own is None else None)
+            for kind, own, normalised in _expressions(service)
         }
         observed[name] = UsersObserved(answers["unable"], answers["under_equipment"])
     return observed
@@ -93,16 +93,22 @@ def _ask(prometheus: Prometheus, query: str) -> list[Sample] | QueryFailed:
         return error
 
 
-def _answer(service: Service, query: str, result: list[Sample] | QueryFailed, *, normalised: bool) -> Answer:
+def _answer(service: Service, query: str, result: list[Sample] | QueryFailed, normalised: str | None) -> Answer:
+    def own_query(equipment: str) -> str:
+        """The question that gives just this number: what was asked was asked for many at once."""
+        if normalised is None:
+            return query
+        return f"{normalised}{{service={quoted(service.name)},{service.equipment_label}={quoted(equipment)}}}"
+
     if isinstance(result, QueryFailed):
         return Answer(query, problem=str(result))
-    mine = [s for s in result if not normalised or s.labels.get("service") == service.name]
+    mine = [s for s in result if normalised is None or s.labels.get("service") == service.name]
     by_equipment: dict[str, Reading] = {}
     for sample in mine:
         if not math.isfinite(sample.value) or sample.value < 0:
             return Answer(query, problem=f"the query gave {sample.value:g} users for {_shown(sample.labels)}")
         equipment = sample.labels.get(service.equipment_label, "")
-        reading = Reading(round(sample.value), sample.moment, query, sample.labels.get("unit", ""))
+        reading = Reading(round(sample.value), sample.moment, own_query(equipment), sample.labels.get("unit", ""))
         known = by_equipment.get(equipment)
         # several series of one equipment (say by prefecture) are parts of the same number
         by_equipment[equipment] = msgspec.structs.replace(reading, users=reading.users + known.users) if known else reading

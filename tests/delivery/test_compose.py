@@ -22,10 +22,10 @@ def alert(number: int = 0, **labels: str) -> Alert:
     return Alert("alertmanager", f"f{number}", STARTED_AT, None, {"alertname": "Down", "cell": str(number)} | labels, {}, "")
 
 
-def said(incident: Incident = INCIDENT, alerts: int = 1, **changes: object) -> Statement:
+def said(incident: Incident = INCIDENT, alerts: int = 1, other: Verdict = Verdict.NONE, **changes: object) -> Statement:
     one = assessment(**changes)
-    other = assessment(number=4, service="data", verdict=Verdict.NONE, candidate=False, major_expected_at=None)
-    return compose(incident, [one, other], [alert(number) for number in range(alerts)], CATALOGUE, "https://noc.example/art58/")
+    second = assessment(number=4, service="data", verdict=other, candidate=False, major_expected_at=None)
+    return compose(incident, [one, second], [alert(number) for number in range(alerts)], CATALOGUE, "https://noc.example/art58/")
 
 
 def test_it_names_service_verdict_start_equipment_and_numbers_in_both_languages() -> None:
@@ -55,7 +55,7 @@ def test_a_candidate_without_a_measured_number_is_marked_unmeasured() -> None:
 
 
 def test_a_candidate_says_when_it_may_become_major() -> None:
-    title = said(verdict=Verdict.PERIODIC, candidate=True, major_since=None).title
+    title = said(verdict=Verdict.PERIODIC, candidate=True, major_since=None, other=Verdict.PERIODIC).title
     assert title.ja == "2026-11-21 13:00:00 JSTに重大な事故の基準に達する可能性（要判断）: 携帯電話（音声）（発生中）"
     assert "Mobile voice: may reach the threshold of a major accident" in title.en
 

@@ -143,6 +143,8 @@ def test_users_are_read_per_service_and_equipment_from_one_query_per_series(real
     assert observed["voice"].unable.reading("core-1") is None
     under = observed["voice"].under_equipment.reading("core-1")
     assert under is not None
+    assert under.query == 'art58:users_under_equipment{service="voice",equipment="core-1"}'
+    assert [sample.value for sample in real.instant(under.query)] == [70_000]
     assert (under.users, under.unit, seconds_ago(under.at)) == (70_000, "line", pytest.approx(0, abs=300))
     unable = observed["data"].unable.reading("core-1")
     assert unable is not None
