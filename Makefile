@@ -9,6 +9,8 @@ BIN := .venv/bin
 USERS_SCALE ?= 1
 KEEP ?= 0
 export PYTHONDONTWRITEBYTECODE = 1
+# our files are UTF-8 whatever the locale of the terminal (ja_JP.eucJP)
+export PYTHONUTF8 = 1
 
 .PHONY: help
 help: ## this list

@@ -2,6 +2,7 @@
 # Put prometheus, promtool, alertmanager and amtool into FOLDER/bin:  get-peers.sh FOLDER [DEBIAN_SUITE]
 # - own binaries named by PROMETHEUS, PROMTOOL, ALERTMANAGER and AMTOOL are used as they are;
 # - else Debian's packages are downloaded and unpacked beside the project: nothing is installed, no service is started;
+#   where this machine permits no mount namespace, which the unpacked Alertmanager needs, they are installed (as root), not started;
 # - else (no apt) binaries found on the PATH, or a message that says what to install.
 # DEBIAN_SUITE (say trixie) takes newer versions; the source entry is derived from the machine's own.
 set -euo pipefail
@@ -48,6 +49,36 @@ put prometheus, promtool, alertmanager and amtool on the PATH, or name the binar
   make demo PROMETHEUS=/path/prometheus PROMTOOL=/path/promtool ALERTMANAGER=/path/alertmanager AMTOOL=/path/amtool
 MSG
   exit 1
+fi
+
+# Debian's Alertmanager reads templates from its package's absolute folder: unpacked, it is shown them in a mount namespace
+permitted() {
+  unshare --mount sh -c 'mount -t tmpfs tmpfs /usr/share' 2>/dev/null ||
+    unshare --user --map-root-user --mount sh -c 'mount -t tmpfs tmpfs /usr/share' 2>/dev/null
+}
+
+if [ -z "$suite" ] && ! permitted; then
+  if [ "$(id -u)" != 0 ]; then
+    cat >&2 <<MSG
+error: this machine permits no mount namespace, so Debian's Alertmanager cannot run unpacked. Install both packages:
+  sudo apt-get install --no-install-recommends prometheus prometheus-alertmanager
+then run again with PROMETHEUS=prometheus PROMTOOL=promtool ALERTMANAGER=prometheus-alertmanager AMTOOL=amtool
+MSG
+    exit 1
+  fi
+  echo "installing Prometheus and Alertmanager (this machine permits no mount namespace to run them unpacked); no service is started"
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+  fi
+  apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends prometheus prometheus-alertmanager >/dev/null
+  for name in prometheus promtool amtool; do link "$name" "$(command -v "$name")"; done
+  link alertmanager "$(command -v prometheus-alertmanager)"
+  show
+  exit 0
 fi
 
 echo "fetching Prometheus and Alertmanager from Debian's packages into ${dest##*/}/ (nothing is installed)"
