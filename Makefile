@@ -18,7 +18,7 @@ help: ## this list
 
 .PHONY: demo
 demo: .venv/demo .peers/ready ## the main job on real parts in about two minutes (USERS_SCALE=0.0001, KEEP=1)
-	@$(BIN)/python -m examples.demo --users-scale $(USERS_SCALE) $(if $(filter-out 0,$(KEEP)),--keep)
+	@$(BIN)/python -m examples.demo --users-scale $(USERS_SCALE) $(if $(filter 1 yes true,$(KEEP)),--keep)
 
 .PHONY: test
 test: lint .venv/dev .peers/ready .peers/tools ## every gate and every test
@@ -60,7 +60,11 @@ clean: ## remove what the other targets made
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -c constraints-dev.txt -e '.[dev]'
 	@touch $@ .venv/demo
 
-.peers/ready: examples/get-peers.sh
+# own binaries take effect also where others are at hand already
+.PHONY: own-peers
+own-peers:
+
+.peers/ready: examples/get-peers.sh $(if $(PROMETHEUS)$(PROMTOOL)$(ALERTMANAGER)$(AMTOOL),own-peers)
 	@bash examples/get-peers.sh .peers
 	@touch $@
 

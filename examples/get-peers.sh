@@ -30,6 +30,7 @@ if [ -n "${PROMETHEUS:-}${PROMTOOL:-}${ALERTMANAGER:-}${AMTOOL:-}" ]; then
       echo "error: $name='${!name:-}' is no program. Set all four: PROMETHEUS, PROMTOOL, ALERTMANAGER, AMTOOL (paths of the binaries)." >&2
       exit 1
     fi
+    [[ $path == /* ]] || path=$PWD/$path
     link "$(tr '[:upper:]' '[:lower:]' <<<"$name")" "$path"
   done
   show

@@ -21,13 +21,17 @@ class Clock(Protocol):
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """One webhook body exactly as received. `refused` says why it can never be right; None when it was accepted."""
+    """One webhook body exactly as received. `refused` says why it can never be right; None when it was accepted.
+
+    Of a refused one only the beginning is kept, once: `times` counts how often it came, `received_at` is the last time.
+    """
 
     id: int
     source: Source
     received_at: datetime
     body: bytes
     refused: str | None = None
+    times: int = 1
 
 
 class AlertEvent(msgspec.Struct, frozen=True):
@@ -45,7 +49,8 @@ class AlertEvent(msgspec.Struct, frozen=True):
 class Alert(msgspec.Struct, frozen=True):
     """One sighting of one alert: (source, fingerprint, startsAt). `ends_at` is None as long as nobody has said that it ended.
 
-    A pair of Alertmanagers stamps different starts on the same stretch: these are two sightings of it.
+    A pair of Alertmanagers stamps different starts on the same stretch: these are two sightings of it. `fired_at` and `resolved_at`
+    are when it was last said to fire and to be over: whether it fires now is incidents.fold's to tell.
     """
 
     source: Source
@@ -55,6 +60,8 @@ class Alert(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     annotations: dict[str, str]
     generator_url: str
+    fired_at: datetime | None = None
+    resolved_at: datetime | None = None
     incident_id: str | None = None
 
     @property

@@ -4,6 +4,7 @@ generated from them.
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ Url = Annotated[
     Meta(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", description="http(s) address without user, password or query"),
 ]
 Seconds = Annotated[float, Meta(gt=0, le=86400 * 7)]
+# a file: what is kept in memory each process would have for itself
+_SQLITE_FILE = re.compile(r"sqlite:///(?!:memory:|file:)([^?]+)")
 
 
 class Secret:
@@ -40,7 +43,7 @@ class SecretUnreadable(Exception):
 class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a secret lies: exactly one of the two. It is never written in the configuration itself."""
 
-    file: Annotated[str | None, Meta(description="file that holds it (first line)")] = None
+    file: Annotated[str | None, Meta(description="file that holds it (first line, printable ASCII)")] = None
     env: Annotated[str | None, Meta(description="environment variable that holds it")] = None
 
     def read(self) -> Secret:
@@ -53,13 +56,15 @@ class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         else:
             place = f"file {self.file}"
             try:
-                text = Path(self.file or "").read_text(encoding="utf-8")
+                text = Path(self.file or "").read_text(encoding="utf-8-sig")
             except (OSError, ValueError) as error:
                 raise SecretUnreadable(f"{place} cannot be read ({getattr(error, 'strerror', 'not text')})") from None
-        lines = text.strip().splitlines()
-        if not lines:
+        line = text.strip(" \t\r\n").partition("\n")[0].rstrip(" \t\r")
+        if not line:
             raise SecretUnreadable(f"{place} is empty or not set")
-        return Secret(lines[0].strip())
+        if not (line.isascii() and line.isprintable()):
+            raise SecretUnreadable(f"{place} holds a control character or one beyond ASCII in its first line")
+        return Secret(line)
 
 
 class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +118,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     listen: Annotated[str, Meta(description="address and port to listen on")] = "127.0.0.1:9158"
     data_dir: Annotated[str, Meta(description="folder for the database and run-time files")] = "data"
-    database_url: Annotated[str | None, Meta(description="SQLAlchemy address of the store; default: SQLite in data_dir")] = None
+    database_url: Annotated[str | None, Meta(description="address of the store, sqlite:///FILE; default: art58.db in data_dir")] = (
+        None
+    )
     external_url: Annotated[Url, Meta(description="how people reach this receiver, for links in tickets")] = "http://127.0.0.1:9158"
     web_workers: Annotated[int, Meta(ge=1, le=64, description="processes that take in requests")] = 2
     max_body_mib: Annotated[int, Meta(ge=1, le=1024, description="largest notification taken, in MiB")] = 32
@@ -152,6 +159,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
         replace = msgspec.structs.replace
         prometheus, grafana = self.prometheus, self.grafana
+        file = _SQLITE_FILE.fullmatch(self.database_url or "")
         if prometheus.bearer_token:
             prometheus = replace(prometheus, bearer_token=secret(prometheus.bearer_token))
         tickets: list[DirectoryTicket | WebhookTicket] = []
@@ -163,6 +171,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return replace(
             self,
             data_dir=str(base / self.data_dir),
+            database_url=f"sqlite:///{base / file[1]}" if file else self.database_url,
             prometheus=prometheus,
             grafana=grafana and replace(grafana, token=secret(grafana.token)),
             tickets=tuple(tickets),
@@ -185,10 +194,10 @@ def complaints(settings: Settings) -> list[Complaint]:
         or not 0 < int(settings.listen.rpartition(":")[2]) < 65536
     ):
         found.append((("listen",), "is no address and port", "Write it like 127.0.0.1:9158"))
-    if settings.database_url and not re.match(r"sqlite:///.", settings.database_url):
-        found.append(
-            (("database_url",), "is no address of a store we know", "Write sqlite:////absolute/path/to/file.db, or leave it out")
-        )
+    if settings.database_url is not None and not _SQLITE_FILE.fullmatch(settings.database_url):
+        found.append((("database_url",), "is no address of a store we know", "Write sqlite:///file.db, or leave it out"))
+    if why := _no_folder(Path(settings.data_dir)):
+        found.append((("data_dir",), why, "Name a folder, or where one can be made"))
     authentication = settings.authentication
     if not authentication.bearer_tokens and not authentication.basic:
         found.append(
@@ -207,12 +216,25 @@ def complaints(settings: Settings) -> list[Complaint]:
         try:
             text = secret.read().reveal()
         except SecretUnreadable as error:
-            found.append((path, str(error), "Put the secret there, readable for this user"))
+            found.append((path, str(error), "Put the secret there, in printable ASCII, readable for this user"))
         else:
             if path[0] == "tickets" and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", text):
                 cure = 'Make one: echo "whsec_$(openssl rand -base64 32)"'
                 found.append((path, "is no signing secret (whsec_ and base64 of at least 24 bytes)", cure))
     return found
+
+
+def _no_folder(path: Path) -> str | None:
+    """Why there is no folder and none can be made; None if it is or can."""
+    for place in (path, *path.parents):
+        try:
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError) as error:
+            return f"cannot be a folder ({getattr(error, 'strerror', 'impossible name')})"
+        return None if stat.S_ISDIR(mode) else f"cannot be a folder: {place} is none"
+    return None
 
 
 def secrets(settings: Settings) -> list[tuple[tuple[str | int, ...], SecretRef]]:

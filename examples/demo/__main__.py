@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import fcntl
 import json
+import math
 import shutil
 import signal
 import sys
@@ -25,7 +26,7 @@ FOLDER = ROOT / "var" / "demo"
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
-    arguments.add_argument("--users-scale", type=float, default=1, help="multiply every number of users (default 1)")
+    arguments.add_argument("--users-scale", type=_scale, default=1, help="multiply every number of users (default 1)")
     arguments.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     options = arguments.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -36,6 +37,16 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped; nothing is left running", flush=True)
         return 130
+
+
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0, like 0.0001")
+    return scale
 
 
 def _demo(users_scale: float, keep: bool) -> int:

@@ -13,6 +13,7 @@ from receiver.law.wording import explain
 from receiver.model import Assessment, Incident
 from receiver.observation.users import Reading, UsersObserved
 
+GONE = "the series that counted the users is gone"
 NO_SERIES = "no series gives the users of this equipment"
 RECOVERED_FIRST = "the service recovered before its users could be measured"
 
@@ -73,6 +74,13 @@ def assess(
     )
 
 
+def end_without_service(last: Assessment, incident: Incident, now: datetime) -> Assessment:
+    """The last assessment of an impact whose service is no longer in the catalogue, with the incident's present state and end."""
+    return msgspec.structs.replace(
+        last, assessed_at=now, state=incident.state, restored_at=last.restored_at or incident.restored_at, major_expected_at=None
+    )
+
+
 def changed(new: Assessment, previous: Assessment | None) -> bool:
     """Whether something differs that a person would care about."""
     return previous is None or _cared_about(new) != _cared_about(previous)
@@ -92,6 +100,9 @@ def count(incident: Incident, service: Service, observed: UsersObserved, before:
         return Affected(keep_largest(before.kept, _counted(direct, "direct")), bound)
     if observed.unable.problem:
         return Affected(before.kept, bound, observed.unable.problem)
+    if not recovered and any(known.method == "direct" for known in before.kept):
+        # its exporter may have died with the equipment: what it counted last is not the number now
+        return Affected(before.kept, bound, GONE)
     if under:
         return Affected(keep_largest(before.kept, _counted(under, "all_under_equipment")), bound)
     if recovered:
@@ -107,16 +118,17 @@ def _major_since(
     row: Row, started_at: datetime, duration: timedelta, affected: Affected, previous: Assessment | None
 ) -> datetime | None:
     """When the table was first fulfilled: as soon as it lasted long enough, or as the users of it became so many."""
+    if previous and previous.major_since and previous.failure_started_at == started_at:
+        return previous.major_since if duration >= previous.major_since - started_at else None
     users, moments = affected.at_least, []
     for condition in row.conditions:
         if duration >= condition.duration and users >= condition.users:
             moment = started_at + condition.duration
             fewer_before = previous is not None and previous.measured and previous.affected.at_least < condition.users
             if fewer_before and affected.count:
-                moment = max(moment, affected.count.at)
+                # no later than now, should the clock of Prometheus be ahead of ours
+                moment = min(max(moment, affected.count.at), started_at + duration)
             moments.append(moment)
-    if previous and previous.major_since and moments:
-        moments.append(previous.major_since)
     return min(moments, default=None)
 
 
@@ -127,4 +139,8 @@ def _is_candidate(verdict: Verdict, at_most: Verdict, expected: datetime | None,
 
 
 def _cared_about(assessment: Assessment) -> dict[str, object]:
-    return {name: value for name, value in msgspec.structs.asdict(assessment).items() if name not in _IDLE}
+    cared_about = {name: value for name, value in msgspec.structs.asdict(assessment).items() if name not in _IDLE}
+    if assessment.affected.problem is None:
+        # all users under the equipment may wobble: while a number is measured, that is not the number
+        cared_about["affected"] = assessment.affected.kept
+    return cared_about

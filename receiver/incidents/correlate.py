@@ -23,9 +23,12 @@ def cause_of(alert: Alert, catalogue: Catalogue) -> tuple[str, str | None] | Non
     return f"services:{'+'.join(service.name for service in services)}", None
 
 
-def opened_by(alert: Alert, cause: str, equipment: str | None, now: datetime) -> Incident:
-    """The incident that begins with this alert. Its id follows from cause and time, so it is the same whoever derives it."""
-    digest = hashlib.sha256(f"{cause}\n{alert.starts_at.isoformat()}".encode()).digest()
+def opened_by(alert: Alert, cause: str, equipment: str | None, now: datetime, after: str = "") -> Incident:
+    """The incident that begins with this alert. Its id follows from cause and time, so it is the same whoever derives it.
+
+    `after` is the id of a closed incident that began with the same alert, if there is one.
+    """
+    digest = hashlib.sha256(f"{cause}\n{alert.starts_at.isoformat()}\n{after}".encode()).digest()
     id_ = f"{alert.starts_at.astimezone(JST):%Y%m%d}-{base64.b32encode(digest)[:10].decode().lower()}"
     return Incident(
         id=id_,

@@ -6,17 +6,25 @@ The clock matters more than the webhook: an outage becomes major by lasting, wit
 from datetime import datetime, timedelta
 
 import msgspec
+import structlog
+from prometheus_client import Counter
 
 from receiver.catalogue import Catalogue, Service
-from receiver.incidents.assess import assess, changed
+from receiver.incidents.assess import assess, changed, end_without_service
 from receiver.incidents.follow import follow, recovered_at
 from receiver.law.rulebook import Rulebook
 from receiver.model import Alert, Assessment, Incident
-from receiver.observation import failure_start, users
+from receiver.observation import equipment, failure_start, users
+from receiver.observation.equipment import Seen
 from receiver.observation.prometheus import Prometheus
+from receiver.observation.users import UsersObserved
 from receiver.settings import Settings
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
+
+FAULTS = Counter("art58_incident_faults_total", "Incidents left out of a tick by a fault of the receiver")
+
+log = structlog.get_logger()
 
 
 class Ticked(msgspec.Struct, frozen=True):
@@ -24,6 +32,27 @@ class Ticked(msgspec.Struct, frozen=True):
 
     appended: list[Assessment]
     next_at: datetime | None
+
+
+class _Case(msgspec.Struct):
+    """A living incident with all that is known of it at this tick. `ended`: when it, and each service, recovered by its alerts."""
+
+    incident: Incident
+    alerts: list[Alert]
+    impacts: list[tuple[Service, list[Alert]]]
+    previous: dict[str, Assessment]
+    ended: datetime | None
+    service_ended: dict[str, datetime | None]
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether its alerts tell of a recovery that was not told before."""
+        if self.ended and self.incident.state == "open":
+            return True
+        return any(ended and not self.was_restored(name) for name, ended in self.service_ended.items())
+
+    def was_restored(self, service: str) -> bool:
+        return service in self.previous and self.previous[service].restored_at is not None
 
 
 def tick(
@@ -35,44 +64,58 @@ def tick(
     now: datetime,
 ) -> Ticked:
     """Assess all living incidents. Prometheus is asked between two transactions, in none of them."""
+    cases = _load(database, catalogue)
+    if not cases:
+        return Ticked([], None)
+    hold, lead = timedelta(seconds=settings.hold_seconds), timedelta(seconds=settings.candidate_lead_seconds)
+    before = [case.incident for case in cases]
+    prometheus.begin()
+    _find_starts(cases, prometheus, now)
+    observed = users.observe(prometheus, catalogue, _hit(cases))
+    seen = equipment.observe(prometheus, catalogue, _hit([case for case in cases if case.unconfirmed]))
+
+    appended: list[Assessment] = []
+    due: list[datetime] = []
+    with database.write() as connection:
+        for case, was in zip(cases, before, strict=True):
+            try:
+                incident, assessments = _judge(case, observed, seen, rulebooks, hold, lead, now)
+            except Exception:
+                FAULTS.inc()
+                log.exception("left out of this tick by a fault", incident=was.id)
+                continue
+            due += _dates(incident, assessments, hold, lead)
+            number = max((assessment.number for assessment in case.previous.values()), default=0)
+            for new in assessments:
+                if changed(new, case.previous.get(new.service)):
+                    number += 1
+                    appended.append(msgspec.structs.replace(new, number=number))
+                    store.append(connection, appended[-1])
+            if incident != was:
+                store.save(connection, incident)
+    return Ticked(appended, min((moment for moment in due if moment > now), default=None))
+
+
+def _load(database: Database, catalogue: Catalogue) -> list[_Case]:
     with database.read() as connection:
         living = store.living(connection)
         alerts = store.alerts_of(connection, (incident.id for incident in living))
         previous = store.latest_assessments(connection, (incident.id for incident in living))
         without_data = frozenset(alert.name for alert in store.firing_alone(connection, "grafana") if alert.is_ignorance)
-    if not living:
-        return Ticked([], None)
-    hold, lead = timedelta(seconds=settings.hold_seconds), timedelta(seconds=settings.candidate_lead_seconds)
-    impacts = {incident.id: _impacts(alerts[incident.id], catalogue) for incident in living}
-    started = _with_starts(living, alerts, impacts, prometheus)
-    hit: dict[str, set[str | None]] = {}
+    cases = []
     for incident in living:
-        for service, _ in impacts[incident.id]:
-            hit.setdefault(service.name, set()).add(incident.equipment)
-    observed = users.observe(prometheus, catalogue, hit)
-
-    appended: list[Assessment] = []
-    due: list[datetime] = []
-    with database.write() as connection:
-        for before in living:
-            incident = follow(started[before.id], recovered_at(alerts[before.id], without_data), hold, now)
-            known = {assessment.service: assessment for assessment in previous[before.id]}
-            number = max((assessment.number for assessment in known.values()), default=0)
-            for service, its_alerts in impacts[before.id]:
-                last = known.get(service.name)
-                restored = recovered_at(its_alerts, without_data)
-                new = assess(incident, service, restored, observed[service.name], last, rulebooks, lead, now)
-                if new.major_expected_at:
-                    due += [new.major_expected_at - lead, new.major_expected_at]
-                if changed(new, last):
-                    number += 1
-                    appended.append(msgspec.structs.replace(new, number=number))
-                    store.append(connection, appended[-1])
-            if incident.restored_at:
-                due.append(incident.restored_at + hold)
-            if incident != before:
-                store.save(connection, incident)
-    return Ticked(appended, min((moment for moment in due if moment > now), default=None))
+        impacts = _impacts(alerts[incident.id], catalogue)
+        cases.append(
+            _Case(
+                incident,
+                alerts[incident.id],
+                impacts,
+                {assessment.service: assessment for assessment in previous[incident.id]},
+                recovered_at(alerts[incident.id], without_data),
+                {service.name: recovered_at(its, without_data) for service, its in impacts},
+            )
+        )
+    return cases
 
 
 def _impacts(alerts: list[Alert], catalogue: Catalogue) -> list[tuple[Service, list[Alert]]]:
@@ -84,27 +127,74 @@ def _impacts(alerts: list[Alert], catalogue: Catalogue) -> list[tuple[Service, l
     return [(service, by_service[service.name]) for service in catalogue.services if service.name in by_service]
 
 
-def _with_starts(
-    living: list[Incident],
-    alerts: dict[str, list[Alert]],
-    impacts: dict[str, list[tuple[Service, list[Alert]]]],
-    prometheus: Prometheus,
-) -> dict[str, Incident]:
-    """The incidents with their starts looked up where that is still to be done. A start never moves later."""
-    known = {incident.id: incident for incident in living}
+def _hit(cases: list[_Case]) -> dict[str, set[str | None]]:
+    hit: dict[str, set[str | None]] = {}
+    for case in cases:
+        for service, _ in case.impacts:
+            hit.setdefault(service.name, set()).add(case.incident.equipment)
+    return hit
+
+
+def _find_starts(cases: list[_Case], prometheus: Prometheus, now: datetime) -> None:
+    """Look up the starts of the failures where that is still to be done. A start never moves later."""
     asked = []
-    for incident in living:
-        if incident.start_settled or not impacts[incident.id]:
-            continue
-        service = impacts[incident.id][0][0]
-        its_alerts = tuple(alerts[incident.id])
-        label, series = service.equipment_label, service.users.equipment_up
-        asked.append(failure_start.Asked(incident.id, incident.equipment, label, series, its_alerts))
+    for case in cases:
+        if not case.incident.start_settled and case.impacts and case.alerts:
+            service = case.impacts[0][0]
+            label, series = service.equipment_label, service.users.equipment_up
+            asked.append(failure_start.Asked(case.incident.id, case.incident.equipment, label, series, tuple(case.alerts)))
     # what cannot be told is asked again at the next tick; until then the alerts' own times stand
-    for id_, start in failure_start.find(prometheus, asked).items():
-        incident = known[id_]
-        if start.at < incident.failure_started_at or incident.start_basis == "starts_at":
-            at = min(start.at, incident.failure_started_at)
-            incident = msgspec.structs.replace(incident, failure_started_at=at, start_basis=start.basis, good_at=start.good_at)
-        known[id_] = msgspec.structs.replace(incident, start_settled=True)
-    return known
+    starts = failure_start.find(prometheus, asked, now)
+    for case in cases:
+        if start := starts.get(case.incident.id):
+            incident = case.incident
+            if start.at < incident.failure_started_at or incident.start_basis == "starts_at":
+                at = min(start.at, incident.failure_started_at)
+                incident = msgspec.structs.replace(incident, failure_started_at=at, start_basis=start.basis, good_at=start.good_at)
+            case.incident = msgspec.structs.replace(incident, start_settled=True)
+
+
+def _judge(
+    case: _Case,
+    observed: dict[str, UsersObserved],
+    seen: dict[str, Seen],
+    rulebooks: tuple[Rulebook, ...],
+    hold: timedelta,
+    lead: timedelta,
+    now: datetime,
+) -> tuple[Incident, list[Assessment]]:
+    """The incident as it stands now, and an assessment of each of its impacts."""
+    restored: dict[str, datetime | None] = {}
+    for service, _ in case.impacts:
+        believed = case.was_restored(service.name) or _is_confirmed(case.incident, service, seen)
+        restored[service.name] = case.service_ended[service.name] if believed else None
+    ended = case.ended
+    if ended and case.incident.state == "open" and not all(_is_confirmed(case.incident, s, seen) for s, _ in case.impacts):
+        ended = None
+    incident = follow(case.incident, ended, hold, now)
+    assessments = [
+        assess(incident, s, restored[s.name], observed[s.name], case.previous.get(s.name), rulebooks, lead, now)
+        for s, _ in case.impacts
+    ]
+    gone = (last for name, last in case.previous.items() if name not in restored)
+    return incident, [*assessments, *(end_without_service(last, incident, now) for last in gone)]
+
+
+def _is_confirmed(incident: Incident, service: Service, seen: dict[str, Seen]) -> bool:
+    """Whether nothing speaks against a recovery that the alerts tell of: Prometheus answers, and the equipment works."""
+    told = seen.get(service.name)
+    if told is None or told.problem:
+        return False
+    if incident.equipment is None:
+        return True
+    # equipment whose series told of the failure and is silent now is not known to work
+    return told.up.get(incident.equipment, incident.start_basis != "equipment_series")
+
+
+def _dates(incident: Incident, assessments: list[Assessment], hold: timedelta, lead: timedelta) -> list[datetime]:
+    """When something will change though nothing happens: thresholds, the lead before them, the end of the hold."""
+    dates = [incident.restored_at + hold] if incident.restored_at else []
+    for assessment in assessments:
+        if assessment.major_expected_at:
+            dates += [assessment.major_expected_at - lead, assessment.major_expected_at]
+    return dates

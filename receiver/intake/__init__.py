@@ -7,6 +7,7 @@ Alertmanager would not come again within the flush.
 from flask import Blueprint, Response, current_app, jsonify, request
 from prometheus_client import Counter
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import LimitedStream
 
 from receiver import payloads
 from receiver.intake.authentication import Gate
@@ -16,6 +17,7 @@ from receiver.storage.database import Database, StoreUnavailable
 
 REFUSED_KEPT = 64 * 1024
 """Bytes that are kept of a body that can never be right: enough to see what it is."""
+TOO_LARGE = "larger than max_body_mib: raise it, or let the sender put fewer alerts in a body"
 
 NOTIFICATIONS = Counter("art58_notifications_total", "Webhook bodies by what became of them", ["source", "outcome"])
 
@@ -35,26 +37,25 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
     def take_in(source: Source) -> Response:
         if not gate.admits(request.headers.get("Authorization")):
             return answer(source, "unauthorized", 401, "send a bearer token or basic credentials that this receiver knows")
-        try:
-            body = request.get_data(cache=False)
-        except RequestEntityTooLarge:
-            current_app.logger.error("a body of %s is larger than max_body_mib: its alerts are lost", source)
-            return answer(
-                source, "too_large", 413, "larger than max_body_mib: raise it, or let the sender put fewer alerts in a body"
-            )
-        try:
-            alerts, wrong = len(payloads.decode(source, body)), None
-        except payloads.Unacceptable as error:
-            alerts, wrong, body = 0, str(error), body[:REFUSED_KEPT]
+        body, whole = _read_body()
+        alerts, wrong = 0, None if whole else TOO_LARGE
+        if whole:
+            try:
+                alerts = len(payloads.decode(source, body))
+            except payloads.Unacceptable as error:
+                wrong = str(error)
         try:
             with database.write() as connection:
-                notifications.add(connection, source, clock(), body, wrong)
+                if wrong:
+                    notifications.refuse(connection, source, clock(), body[:REFUSED_KEPT], wrong)
+                else:
+                    notifications.add(connection, source, clock(), body)
         except StoreUnavailable as error:
             current_app.logger.error("not stored: %s", error)
             return answer(source, "unavailable", 503, "the notification could not be stored: send it again")
         if wrong:
-            current_app.logger.warning("refused a body of %s: %s", source, wrong)
-            return answer(source, "refused", 400, wrong)
+            current_app.logger.error("refused a body of %s, its alerts are lost: %s", source, wrong)
+            return answer(source, "refused", 400, wrong) if whole else answer(source, "too_large", 413, wrong)
         NOTIFICATIONS.labels(source, "stored").inc()
         return jsonify(status="stored", alerts=alerts)
 
@@ -67,3 +68,15 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
         return response
 
     return room
+
+
+def _read_body() -> tuple[bytes, bool]:
+    """The body of the request, and whether that is all of it: of one that is too large it is the beginning."""
+    beyond = request.environ["wsgi.input"]
+    try:
+        body = request.stream.read()
+    except RequestEntityTooLarge:
+        return LimitedStream(beyond, REFUSED_KEPT).read(), False
+    # where no length was announced the stream ends at the limit without a word
+    cut = request.content_length is None and len(body) == request.max_content_length and beyond.read(1)
+    return body, not cut

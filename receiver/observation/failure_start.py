@@ -3,12 +3,14 @@
 The last two are reset when Prometheus restarts, so the series comes first; the earliest of the three is the start.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import structlog
 
 from receiver.catalogue import EQUIPMENT_UP
 from receiver.model import Alert, StartBasis
@@ -17,7 +19,12 @@ from receiver.observation.prometheus import Prometheus, QueryFailed, Series, any
 LOOK_BACK = (timedelta(hours=2), timedelta(hours=26), timedelta(days=8))
 """How far back the series is read: a longer stretch only if the shorter one holds no good sample. All from raw samples."""
 
+LONGEST_FOR = timedelta(days=365)
+"""No alert has been active for longer."""
+
 _STEP = "15s"
+
+log = structlog.get_logger()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -43,7 +50,7 @@ class Start(msgspec.Struct, frozen=True):
     good_at: datetime | None = None
 
 
-def find(prometheus: Prometheus, asked: Iterable[Asked]) -> dict[str, Start]:
+def find(prometheus: Prometheus, asked: Iterable[Asked], now: datetime) -> dict[str, Start]:
     """The start of each incident's failure. Those whose questions failed are left out: of them nothing is known but their alerts.
 
     One wrong expression in the catalogue must not hold up the others.
@@ -54,9 +61,10 @@ def find(prometheus: Prometheus, asked: Iterable[Asked]) -> dict[str, Start]:
         groups[one.equipment_label, one.expression].append(one)
     for (label, expression), group in groups.items():
         try:
-            starts = _from_series(prometheus, label, expression, [one for one in group if one.equipment is not None])
+            starts = _from_series(prometheus, label, expression, [one for one in group if one.equipment is not None], now)
             active = _active_since(prometheus, group)
-        except QueryFailed:
+        except QueryFailed as error:
+            log.warning("the start of failures could not be looked up", expression=expression or EQUIPMENT_UP, error=str(error))
             continue
         for one in group:
             candidates = [Start(one.known_by, "starts_at")]
@@ -67,13 +75,13 @@ def find(prometheus: Prometheus, asked: Iterable[Asked]) -> dict[str, Start]:
     return found
 
 
-def _from_series(prometheus: Prometheus, label: str, expression: str | None, group: list[Asked]) -> dict[str, Start]:
+def _from_series(prometheus: Prometheus, label: str, expression: str | None, group: list[Asked], now: datetime) -> dict[str, Start]:
     found: dict[str, Start] = {}
     for back in LOOK_BACK:
         if not group:
             break
         query = _range(expression, label, {one.equipment or "" for one in group}, back)
-        series = prometheus.raw(query, max(one.known_by for one in group))
+        series = prometheus.raw(query, min(max(one.known_by for one in group), now))
         for one in list(group):
             start = _first_bad(one, [s for s in series if s.labels.get(label) == one.equipment])
             if start is not None:
@@ -87,19 +95,27 @@ def _range(expression: str | None, label: str, equipment: set[str], back: timede
     window = f"{int(back.total_seconds())}s"
     if not expression:
         return f"{EQUIPMENT_UP}{{{label}=~{any_of(equipment)}}}[{window}]"
-    if re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})?", expression.strip(), re.DOTALL):
-        return f"{expression}[{window}]"
-    return f"({expression})[{window}:{_STEP}]"
+    if re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^{}]*\})?", expression.strip()):
+        return f"{expression.strip()}[{window}]"
+    # on a line of its own, as it may end in a comment
+    return f"({expression}\n)[{window}:{_STEP}]"
 
 
 def _first_bad(one: Asked, series: list[Series]) -> Start | None:
-    """The first bad sample after the last good one, as seen when the alert began; None if the series shows no failure then."""
-    known_by = one.known_by.timestamp()
-    points = sorted(point for s in series for point in s.points if point[0] <= known_by)
-    if not points or points[-1][1] > 0:
+    """The first bad sample after the last good one, as seen when the alert began; None if the series shows no failure then.
+
+    Of several series of one equipment each tells its own story: it failed when the first of them that is bad then did.
+    """
+    starts = [start for s in series if (start := _first_bad_of(one.known_by.timestamp(), s.points))]
+    return min(starts, key=lambda start: start.at, default=None)
+
+
+def _first_bad_of(known_by: float, points: list[tuple[float, float]]) -> Start | None:
+    seen = [(at, value) for at, value in points if at <= known_by and math.isfinite(value)]
+    if not seen or seen[-1][1] > 0:
         return None
-    good = [at for at, value in points if value > 0]
-    bad = [at for at, value in points if value <= 0 and (not good or at > good[-1])]
+    good = [at for at, value in seen if value > 0]
+    bad = [at for at, _ in seen if not good or at > good[-1]]
     return Start(_moment(bad[0]), "equipment_series", _moment(good[-1]) if good else None)
 
 
@@ -109,6 +125,9 @@ def _active_since(prometheus: Prometheus, group: list[Asked]) -> dict[str, list[
     if not names:
         return found
     for sample in prometheus.instant(f"ALERTS_FOR_STATE{{alertname=~{any_of(names)}}}"):
+        # its value is the time: one that is far off is none
+        if not sample.at - LONGEST_FOR.total_seconds() <= sample.value <= sample.at:
+            continue
         labels = {name: value for name, value in sample.labels.items() if name != "__name__"}
         for one in group:
             # alerts carry external labels besides those of the series

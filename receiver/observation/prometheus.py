@@ -1,6 +1,7 @@
 """Prometheus behind one small face: form-encoded POST, a time-out, one retry, `warnings` kept, and values a law can be fed with."""
 
 import re
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_client import Counter
 from requests.adapters import Retry
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from receiver.settings import PrometheusSettings, Secret
 
@@ -65,11 +67,16 @@ class Prometheus:
     def __init__(self, settings: PrometheusSettings) -> None:
         token = settings.bearer_token.read() if settings.bearer_token else None
         self._timeout = settings.timeout_seconds
+        self._unreachable = ""
         # the library's own default is three retries with back-off: a dead server would cost six seconds a query
         retry = Retry(total=None, connect=1, read=0, other=0, redirect=0, status=0, backoff_factor=0.1)
         self._client = PrometheusConnect(url=settings.url.rstrip("/"), retry=retry, timeout=settings.timeout_seconds)
         # an auth of our own also keeps requests from taking one out of ~/.netrc
         self._client._session.auth = _Bearer(token)
+
+    def begin(self) -> None:
+        """A new tick: a server that did not answer is asked again. Until then every further query fails at once."""
+        self._unreachable = ""
 
     def instant(self, query: str) -> list[Sample]:
         """The value of every series of `query` at the server's own present. Raises QueryFailed."""
@@ -98,14 +105,32 @@ class Prometheus:
         if at is not None:
             form["time"] = f"{at.timestamp():.3f}"
         url = f"{self._client.url}/api/v1/query"
+        if self._unreachable:
+            raise QueryFailed(self._unreachable)
+        deadline = time.monotonic() + self._timeout
         try:
             # the client's own POST puts the query in the URL, where long ones are cut off, and drops the warnings
-            answer = self._client._session.post(url, data=form, timeout=self._timeout, allow_redirects=False)
+            with self._client._session.post(url, data=form, timeout=self._timeout, allow_redirects=False, stream=True) as answer:
+                return answer.status_code, self._body(answer, deadline)
         except requests.Timeout:
-            raise QueryFailed(f"Prometheus did not answer within {self._timeout:g} s") from None
+            self._unreachable = f"Prometheus did not answer within {self._timeout:g} s"
         except requests.RequestException as error:
-            raise QueryFailed(f"Prometheus cannot be reached ({type(error).__name__})") from None
-        return answer.status_code, answer.content
+            self._unreachable = f"Prometheus cannot be reached ({type(error).__name__})"
+        raise QueryFailed(self._unreachable)
+
+    def _body(self, answer: requests.Response, deadline: float) -> bytes:
+        """The whole body. The time-out of requests is for each read: a slow drip would never end."""
+        parts = []
+        try:
+            while part := answer.raw.read1(64 * 1024, decode_content=True):
+                parts.append(part)
+                if time.monotonic() > deadline:
+                    raise requests.Timeout
+        except ReadTimeoutError:
+            raise requests.Timeout from None
+        except HTTPError as error:
+            raise requests.ConnectionError(error) from None
+        return b"".join(parts)
 
 
 class _Bearer(AuthBase):

@@ -2,15 +2,27 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from receiver.model import Notification, Source
 from receiver.storage.tables import notifications as table
 
+MOST_REFUSED = 1000
+"""Refused bodies that are kept, the latest: whoever sends what can never be right may do so for ever."""
 
-def add(connection: Connection, source: Source, received_at: datetime, body: bytes, refused: str | None = None) -> None:
-    """Keep one body; `refused` says why it can never be right."""
-    connection.execute(insert(table).values(source=source, received_at=received_at, body=body, refused=refused))
+
+def add(connection: Connection, source: Source, received_at: datetime, body: bytes) -> None:
+    """Keep one body."""
+    connection.execute(insert(table).values(source=source, received_at=received_at, body=body))
+
+
+def refuse(connection: Connection, source: Source, received_at: datetime, body: bytes, reason: str) -> None:
+    """Keep what can never be right; when the same comes again for the same reason, count it."""
+    same = update(table).where(table.c.source == source, table.c.refused == reason, table.c.body == body)
+    if connection.execute(same.values(times=table.c.times + 1, received_at=received_at)).rowcount:
+        return
+    connection.execute(insert(table).values(source=source, received_at=received_at, body=body, refused=reason))
+    connection.execute(delete(table).where(table.c.id.in_(_latest_refused().offset(MOST_REFUSED))))
 
 
 def waiting(connection: Connection, limit: int) -> list[Notification]:
@@ -26,8 +38,11 @@ def count_waiting(connection: Connection) -> int:
 
 def refused(connection: Connection, limit: int) -> list[Notification]:
     """The latest bodies that were refused, newest first."""
-    query = select(table).where(table.c.refused.is_not(None)).order_by(table.c.id.desc()).limit(limit)
-    return [Notification(row.id, row.source, row.received_at, row.body, row.refused) for row in connection.execute(query)]
+    latest = table.c.id.in_(_latest_refused().limit(limit))
+    query = select(table).where(latest).order_by(table.c.received_at.desc(), table.c.id.desc())
+    return [
+        Notification(row.id, row.source, row.received_at, row.body, row.refused, row.times) for row in connection.execute(query)
+    ]
 
 
 def mark_derived(connection: Connection, ids: list[int], at: datetime) -> None:
@@ -37,3 +52,8 @@ def mark_derived(connection: Connection, ids: list[int], at: datetime) -> None:
 def mark_refused(connection: Connection, id_: int, reason: str) -> None:
     """A body that was taken in but from which nothing can be derived."""
     connection.execute(update(table).where(table.c.id == id_).values(refused=reason))
+
+
+def _latest_refused() -> Select[int]:
+    query = select(table.c.id).where(table.c.refused.is_not(None))
+    return query.order_by(table.c.received_at.desc(), table.c.id.desc())

@@ -49,10 +49,20 @@ notifications = Table(
     Column("received_at", Moment, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("refused", Text),
+    Column("times", Integer, nullable=False, default=1),
     Column("derived_at", Moment),
 )
 _waiting = notifications.c.derived_at.is_(None) & notifications.c.refused.is_(None)
 Index("notifications_waiting", notifications.c.id, sqlite_where=_waiting, postgresql_where=_waiting)
+_refused = notifications.c.refused.is_not(None)
+Index(
+    "notifications_refused",
+    notifications.c.source,
+    notifications.c.refused,
+    notifications.c.received_at,
+    sqlite_where=_refused,
+    postgresql_where=_refused,
+)
 
 incidents = Table(
     "incidents",
@@ -68,6 +78,8 @@ incidents = Table(
     Column("good_at", Moment),
     Column("restored_at", Moment),
     Column("closed_at", Moment),
+    Index("incidents_by_state", "state", "opened_at"),
+    Index("incidents_by_time", "opened_at"),
 )
 _living = incidents.c.state != "closed"
 # one living incident per cause, whoever derives it
@@ -80,12 +92,16 @@ alerts = Table(
     Column("fingerprint", Text, primary_key=True),
     Column("starts_at", Moment, primary_key=True),
     Column("ends_at", Moment),
+    Column("fired_at", Moment),
+    Column("resolved_at", Moment),
     Column("labels", Text, nullable=False),
     Column("annotations", Text, nullable=False),
     Column("generator_url", Text, nullable=False),
     Column("incident_id", Text, ForeignKey("incidents.id")),
     Index("alerts_of_incident", "incident_id"),
 )
+_alone = alerts.c.ends_at.is_(None) & alerts.c.incident_id.is_(None)
+Index("alerts_alone", alerts.c.source, sqlite_where=_alone, postgresql_where=_alone)
 
 assessments = Table(
     "assessments",

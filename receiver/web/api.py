@@ -9,8 +9,9 @@ from flask import Blueprint, Response, jsonify, request
 
 from receiver.intake.authentication import Gate
 from receiver.law.verdict import gravest
-from receiver.model import Assessment, Clock, Incident, IncidentState
+from receiver.model import Assessment, Clock, Incident, IncidentState, Notification
 from receiver.storage import incidents as store
+from receiver.storage import notifications
 from receiver.storage.database import Database
 
 STATES: dict[str, tuple[IncidentState, ...]] = {
@@ -20,6 +21,10 @@ STATES: dict[str, tuple[IncidentState, ...]] = {
 }
 MOST = 1000
 """Incidents in one answer, the newest first."""
+MOST_REFUSED = 50
+"""Refused bodies in one answer, the latest first."""
+HEAD = 500
+"""Characters that are shown of a refused body."""
 
 
 View = ParamSpec("View")
@@ -55,7 +60,13 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
         now = clock()
         return jsonify(incidents=[as_json(incident, latest[incident.id], now) for incident in found])
 
+    def refused() -> Response:
+        with database.read() as connection:
+            found = notifications.refused(connection, MOST_REFUSED)
+        return jsonify(refused=[_refused(notification) for notification in found])
+
     room.add_url_rule("/incidents", "incidents", admitted(gate, listed))
+    room.add_url_rule("/refused", "refused", admitted(gate, refused))
     return room
 
 
@@ -69,6 +80,21 @@ def as_json(incident: Incident, latest: list[Assessment], now: datetime) -> dict
         "restored_at": _time(incident.restored_at),
         "verdict": gravest([a.verdict for a in latest]) if latest else None,
         "impacts": [_impact(assessment, now) for assessment in latest],
+    }
+
+
+def body_head(body: bytes) -> str:
+    """How a body begins, whatever it is."""
+    return body[: 4 * HEAD].decode(errors="replace")[:HEAD]
+
+
+def _refused(notification: Notification) -> dict[str, Any]:
+    return {
+        "source": notification.source,
+        "reason": notification.refused,
+        "received_at": _time(notification.received_at),
+        "times": notification.times,
+        "body_head": body_head(notification.body),
     }
 
 

@@ -1,4 +1,4 @@
-"""Pages for people: one per incident, bare, in Japanese and English."""
+"""Pages for people, bare, in Japanese and English: one per incident, and one of what was refused."""
 
 from flask import Blueprint, Response, render_template
 
@@ -7,10 +7,10 @@ from receiver.intake.authentication import Gate
 from receiver.law.verdict import gravest
 from receiver.law.wording import METHODS, VERDICTS, clock_time, length, users
 from receiver.model import Clock
-from receiver.storage import deliveries
+from receiver.storage import deliveries, notifications
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
-from receiver.web.api import admitted
+from receiver.web.api import MOST_REFUSED, admitted, body_head
 
 MOST_ALERTS = 200
 
@@ -45,5 +45,11 @@ def blueprint(database: Database, catalogue: Catalogue, gate: Gate, clock: Clock
             users=users,
         )
 
+    def refused() -> str:
+        with database.read() as connection:
+            found = notifications.refused(connection, MOST_REFUSED)
+        return render_template("refused.html", refused=found, clock_time=clock_time, body_head=body_head)
+
     room.add_url_rule("/incidents/<id_>", "incident", admitted(gate, incident))
+    room.add_url_rule("/refused", "refused", admitted(gate, refused))
     return room

@@ -298,6 +298,56 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "is no address of a store we know",
         "Write sqlite:///",
     ),
+    "store in memory": (
+        MINIMAL + "database_url: 'sqlite:///:memory:'\n",
+        11,
+        "database_url",
+        "is no address of a store we know",
+        "Write sqlite:///",
+    ),
+    "store in memory, in short": (
+        MINIMAL + "database_url: sqlite://\n",
+        11,
+        "database_url",
+        "is no address of a store we know",
+        "Write sqlite:///",
+    ),
+    "store in memory, by a query": (
+        MINIMAL + "database_url: sqlite:///file:art58?mode=memory&uri=true\n",
+        11,
+        "database_url",
+        "is no address of a store we know",
+        "Write sqlite:///",
+    ),
+    "empty store": (MINIMAL + "database_url: ''\n", 11, "database_url", "is no address of a store we know", "or leave it out"),
+    "data in a file": (
+        MINIMAL + "data_dir: secrets/webhook-token\n",
+        11,
+        "data_dir",
+        "cannot be a folder: ",
+        "Name a folder, or where one can be made",
+    ),
+    "data below a file": (
+        MINIMAL + "data_dir: secrets/webhook-token/a/b\n",
+        11,
+        "data_dir",
+        "secrets/webhook-token is none",
+        "Name a folder, or where one can be made",
+    ),
+    "data in an impossible folder": (
+        MINIMAL + 'data_dir: "a\\0b"\n',
+        11,
+        "data_dir",
+        "cannot be a folder (impossible name)",
+        "Name a folder, or where one can be made",
+    ),
+    "data in a folder of too long a name": (
+        MINIMAL + f"data_dir: {'x' * 300}\n",
+        11,
+        "data_dir",
+        "cannot be a folder (File name too long)",
+        "Name a folder, or where one can be made",
+    ),
     "one name for two targets": (
         MINIMAL + "tickets:\n- {name: desk, kind: directory, path: a}\n- {name: desk, kind: directory, path: b}\n",
         13,
@@ -429,6 +479,40 @@ def test_a_secret_file_that_is_no_text_is_refused(check: Check, file: Path) -> N
     assert fault["wrong"].endswith("cannot be read (not text)")
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["ひみつ", f"{SECRET}\u3000", f"{SECRET}\x0bx", f"a\x00{SECRET}", f"\x7f{SECRET}", f"a\tb{SECRET}"],
+    ids=["Japanese", "full-width blank", "vertical tab", "NUL", "delete", "tab"],
+)
+def test_a_secret_that_no_header_carries_is_refused_naming_the_place_and_not_the_content(
+    check: Check, file: Path, content: str
+) -> None:
+    place = file.parent / "secrets" / "webhook-token"
+    place.write_bytes(f"{content}\n".encode())
+    result = check(MINIMAL, "--json")
+    (fault,) = faults_of(result)
+    assert fault["key"] == "authentication.bearer_tokens[0]"
+    assert fault["wrong"] == f"file {place} holds a control character or one beyond ASCII in its first line"
+    assert SECRET not in result.output
+    assert content not in result.output
+
+
+def test_a_secret_variable_with_characters_beyond_ascii_is_refused_too(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ART58_BASIC_PASSWORD", "pässword-9x")
+    result = check(WHOLE, "--json")
+    (fault,) = faults_of(result)
+    assert fault["wrong"].startswith("environment variable ART58_BASIC_PASSWORD holds")
+    assert "ssword-9x" not in result.output
+
+
+@pytest.mark.parametrize("content", [f"\ufeff{SECRET}\r\n", f"{SECRET}\r\n#2\r\n", f"\n {SECRET}\t"])
+def test_a_secret_file_from_another_editor_is_read(file: Path, content: str) -> None:
+    (file.parent / "secrets" / "webhook-token").write_bytes(content.encode())
+    file.write_text(MINIMAL)
+    settings, _ = config.load(file)
+    assert settings.authentication.bearer_tokens[0].read().reveal() == SECRET
+
+
 def test_a_signing_secret_that_signs_nothing_is_refused(check: Check, file: Path) -> None:
     (file.parent / "secrets" / "itsm-secret").write_text(SECRET)
     (fault,) = faults_of(check(WHOLE, "--json"))
@@ -510,6 +594,16 @@ def test_relative_paths_are_those_of_the_configuration_file(
     assert [ticket.path for ticket in settings.tickets if ticket.name == "desk"] == [f"{file.parent}/tickets"]  # type: ignore[union-attr]
     assert settings.grafana is not None
     assert settings.grafana.token.read().reveal() == SECRET
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("sqlite:///sub/my.db", "sqlite:///{base}/sub/my.db"), ("sqlite:////var/lib/art58.db", "sqlite:////var/lib/art58.db")],
+)
+def test_a_store_of_its_own_is_a_file_beside_the_configuration_or_an_absolute_one(file: Path, written: str, read: str) -> None:
+    file.write_text(MINIMAL + f"database_url: {written}\n")
+    settings, _ = config.load(file)
+    assert settings.database == read.format(base=file.parent)
 
 
 def test_a_missing_file_is_a_fault_and_no_crash(tmp_path: Path) -> None:

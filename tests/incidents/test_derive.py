@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from receiver.storage import notifications
+from tests.fakes.prometheus import FakePrometheus
 from tests.receiver import Receiver
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -18,8 +19,8 @@ T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    # nobody listens there: users stay unmeasured
-    with Receiver(tmp_path, "http://127.0.0.1:9", hold_seconds=3600) as receiver:
+    # it answers and holds no series: users stay unmeasured
+    with FakePrometheus() as prometheus, Receiver(tmp_path, prometheus.url, hold_seconds=3600) as receiver:
         receiver.clock.fixed = T0 + timedelta(minutes=30)
         yield receiver
 

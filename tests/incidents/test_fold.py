@@ -21,7 +21,8 @@ def stretches(*events: AlertEvent) -> list[tuple[float, float | None]]:
     """The stretches in which the alert fired, in minutes after T0: sightings that overlap are one."""
     sightings: dict[datetime, Alert] = {}
     for one in events:
-        sightings[one.starts_at] = fold(one, sightings.get(one.starts_at))
+        said_at = one.ends_at or one.starts_at  # as soon as it is so
+        sightings[one.starts_at] = fold(one, said_at, sightings.get(one.starts_at))
     minutes = timedelta(minutes=1)
     found: list[tuple[float, float | None]] = []
     for sighting in sorted(sightings.values(), key=lambda s: s.starts_at):
@@ -64,3 +65,25 @@ def test_a_late_resolved_of_the_first_stretch_does_not_end_the_second() -> None:
 def test_any_order_ends_in_the_same_stretches(order: tuple[int, ...]) -> None:
     events = [event(0), event(0, 10), event(15), event(15, 20)]
     assert stretches(*(events[i] for i in order)) == [(0, 10), (15, 20)]
+
+
+def said(minute: float, one: AlertEvent, known: Alert | None = None) -> Alert:
+    return fold(one, T0 + timedelta(minutes=minute), known)
+
+
+def test_what_is_said_to_fire_clearly_after_its_end_fires() -> None:
+    """Two Prometheis feed one Alertmanager: one resolves the alert, the other still sends it, and its start stays the same."""
+    resolved = said(10, event(0, 10), said(0, event(0)))
+    assert ended_at(resolved, [resolved]) == T0 + timedelta(minutes=10)
+    late_twin = said(10.5, event(0), resolved)
+    assert ended_at(late_twin, [late_twin]) == T0 + timedelta(minutes=10)
+    still_firing = said(12, event(0), resolved)
+    assert ended_at(still_firing, [still_firing]) is None
+    over = said(20, event(0, 20), still_firing)
+    assert ended_at(over, [over]) == T0 + timedelta(minutes=20)
+
+
+def test_a_notification_that_was_long_under_way_is_set_right_by_the_next_resolved() -> None:
+    delayed = said(14, event(0), said(10, event(0, 10)))
+    again = said(15, event(0, 10), delayed)
+    assert ended_at(again, [again]) == T0 + timedelta(minutes=10)

@@ -2,6 +2,7 @@
 
 import base64
 import ctypes
+import io
 import json
 import resource
 import socket
@@ -9,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from werkzeug.test import TestResponse
 
+from receiver.model import Notification
 from receiver.storage import notifications
 from tests.apps import BEARER, PASSWORD, TOKEN, App
 
@@ -146,25 +149,82 @@ def test_of_a_refused_body_only_the_beginning_is_kept(app: App) -> None:
     assert body == b"x" * 64 * 1024
 
 
+def refused(app: App, limit: int = 10) -> list[Notification]:
+    with app.database.read() as connection:
+        return notifications.refused(connection, limit)
+
+
 def test_refused_bodies_are_listed_newest_first(app: App) -> None:
     for body in (b"1", b"2", b"3"):
         app.client.post(ALERTMANAGER, data=body, headers=BEARER)
-    with app.database.read() as connection:
-        assert [notification.body for notification in notifications.refused(connection, 2)] == [b"3", b"2"]
+    assert [notification.body for notification in refused(app, 2)] == [b"3", b"2"]
 
 
-def test_a_body_over_the_limit_is_refused_and_the_setting_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_body_that_comes_again_is_counted_and_becomes_the_latest(app: App) -> None:
+    first = app.clock.now
+    for body in (b"1", b"2", b"1"):
+        app.client.post(ALERTMANAGER, data=body, headers=BEARER)
+        app.clock.advance(minutes=5)
+    assert [(it.body, it.times, it.received_at - first) for it in refused(app)] == [
+        (b"1", 2, timedelta(minutes=10)),
+        (b"2", 1, timedelta(minutes=5)),
+    ]
+
+
+def test_the_same_body_is_kept_for_each_source_and_each_reason(app: App) -> None:
+    for source, reason in (("alertmanager", "a"), ("alertmanager", "b"), ("grafana", "a")):
+        with app.database.write() as connection:
+            notifications.refuse(connection, source, app.clock.now, b"x", reason)  # type: ignore[arg-type]
+    assert [it.times for it in refused(app)] == [1, 1, 1]
+
+
+def test_the_latest_thousand_refused_bodies_are_kept_and_what_was_taken_in_stays(app: App) -> None:
+    assert app.client.post(ALERTMANAGER, data=BODY, headers=BEARER).status_code == 200
+    with app.database.write() as connection:
+        for number in range(1000):
+            notifications.refuse(connection, "grafana", app.clock.now, b"%d" % number, "wrong")
+    app.clock.advance(seconds=1)
+    with app.database.write() as connection:
+        for body in (b"0", b"new"):  # the oldest comes again: the next to go is the one after it
+            notifications.refuse(connection, "grafana", app.clock.now, body, "wrong")
+    kept = [it.body for it in refused(app, 2000)]
+    assert (len(kept), kept[:3], kept[-1]) == (1000, [b"new", b"0", b"999"], b"2")
+    assert stored(app)[0] == ("alertmanager", BODY, None)
+
+
+UNANNOUNCED = {"environ_overrides": {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}}
+
+
+@pytest.mark.parametrize("options", [{}, UNANNOUNCED], ids=["announced", "unannounced"])
+def test_a_body_over_the_limit_is_refused_the_setting_is_named_and_its_beginning_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+) -> None:
     app = App(tmp_path, max_body_mib=1)
     before = counted("alertmanager", "too_large")
+    too_large = BODY.ljust(1024 * 1024 + 1)
 
-    response = app.client.post(ALERTMANAGER, data=b" " * (1024 * 1024 + 1), headers=BEARER)
+    def send() -> TestResponse:
+        stream = {"input_stream": io.BytesIO(too_large)} if options else {"data": too_large}
+        return app.client.post(ALERTMANAGER, headers=BEARER, **stream, **options)
+
+    response = send()
 
     assert response.status_code == 413
     assert "max_body_mib" in said(response)["error"]
     assert "max_body_mib" in caplog.text
     assert counted("alertmanager", "too_large") == before + 1
-    assert stored(app) == []
-    assert app.client.post(ALERTMANAGER, data=BODY.ljust(1024 * 1024), headers=BEARER).status_code == 200
+    assert stored(app) == [("alertmanager", too_large[: 64 * 1024], said(response)["error"])]
+    assert send().status_code == 413
+    assert [it.times for it in refused(app)] == [2]
+
+
+@pytest.mark.parametrize("options", [{}, UNANNOUNCED], ids=["announced", "unannounced"])
+def test_a_body_of_just_the_limit_is_taken_in(tmp_path: Path, options: dict[str, Any]) -> None:
+    app = App(tmp_path, max_body_mib=1)
+    whole = BODY.ljust(1024 * 1024)
+    stream = {"input_stream": io.BytesIO(whole)} if options else {"data": whole}
+    assert app.client.post(ALERTMANAGER, headers=BEARER, **stream, **options).status_code == 200
+    assert stored(app) == [("alertmanager", whole, None)]
 
 
 @pytest.mark.parametrize(

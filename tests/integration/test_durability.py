@@ -7,9 +7,9 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ def incidents(served: Served) -> list[dict[str, Any]]:
 def traced(served: Served, folder: Path, *options: str) -> Iterator[Path]:
     """strace on the processes that take in requests; the file it writes."""
     output = folder / "trace"
-    processes = served.processes("web")
+    # gunicorn and its two workers: one that is started only now would escape
+    processes = until(lambda: found if len(found := served.processes("web")) == 3 else None)
     pids = [option for pid in processes for option in ("-p", str(pid))]
     with (folder / "strace.log").open("wb") as log:
         process = subprocess.Popen([str(STRACE), "-f", "-s", "40", "-o", str(output), *options, *pids], stdout=log, stderr=log)
@@ -100,9 +101,33 @@ def test_every_200_follows_a_sync_to_disk(served: Served, tmp_path: Path) -> Non
     assert answers_without_sync(without) == (24, 24)
 
 
+@contextmanager
+def read_only(served: Served, folder: Path) -> Iterator[None]:
+    """The disk has gone read-only."""
+    with traced(served, folder, "-e", "trace=pwrite64,fdatasync", "-e", "inject=pwrite64:error=EROFS"):
+        yield
+
+
+@contextmanager
+def locked(served: Served, _folder: Path) -> Iterator[None]:
+    """Another one has the store and does not give it back."""
+    with closing(sqlite3.connect(served.folder / "data" / "art58.db", isolation_level=None)) as other:
+        until(lambda: has_locked(other))
+        yield
+        other.execute("ROLLBACK")
+
+
+def has_locked(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False  # the receiver is writing just now
+    return True
+
+
 def test_on_a_disk_gone_read_only_it_answers_503_and_recovers_by_itself(served: Served, tmp_path: Path) -> None:
     assert post(served, "before") == 200
-    with traced(served, tmp_path, "-e", "trace=pwrite64,fdatasync", "-e", "inject=pwrite64:error=EROFS"):
+    with read_only(served, tmp_path):
         assert post(served, "meanwhile") == 503
         assert served.request("GET", "/-/ready")[0] == 503
         assert served.request("GET", "/-/healthy")[0] == 200
@@ -111,30 +136,23 @@ def test_on_a_disk_gone_read_only_it_answers_503_and_recovers_by_itself(served: 
     until(lambda: len(incidents(served)) == 2)
 
 
-def test_while_the_store_is_locked_alertmanager_is_told_503_and_comes_again_by_itself(served: Served, tmp_path: Path) -> None:
+@pytest.mark.parametrize("unwritable", [locked, read_only])
+def test_while_the_store_cannot_be_written_alertmanager_is_told_503_and_comes_again_by_itself(
+    served: Served, tmp_path: Path, unwritable: Callable[[Served, Path], AbstractContextManager[None]]
+) -> None:
     webhook = {"url": f"{served.url}/webhook/alertmanager", "http_config": {"authorization": {"credentials": served.token}}}
     config = {
         "route": {"receiver": "art58", "group_wait": "100ms", "group_interval": "500ms"},
         "receivers": [{"name": "art58", "webhook_configs": [webhook]}],
     }
-    database = served.folder / "data" / "art58.db"
     with peers.Alertmanager(PEERS, tmp_path / "am", config) as alertmanager:
-        with closing(sqlite3.connect(database, isolation_level=None)) as other:
-            until(lambda: locked(other))
+        with unwritable(served, tmp_path):
             alert = [{"labels": {"alertname": "Down", "service": "voice", "equipment": "core-1"}}]
             headers = {"Content-Type": "application/json"}
             peers.fetch(f"{alertmanager.url}/api/v2/alerts", headers, json.dumps(alert).encode())
             until(lambda: 'art58_notifications_total{outcome="unavailable",source="alertmanager"}' in refused(served))
-            other.execute("ROLLBACK")
+            assert incidents(served) == []
         until(lambda: [incident["state"] for incident in incidents(served)] == ["open"])
-
-
-def locked(connection: sqlite3.Connection) -> bool:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError:
-        return False  # the receiver is writing just now
-    return True
 
 
 def refused(served: Served) -> str:

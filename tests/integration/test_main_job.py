@@ -164,3 +164,18 @@ def test_without_prometheus_the_ticket_is_unmeasured_and_measured_later_with_the
     (ticket,) = house.tickets.tickets.values()
     assert not ticket.unmeasured
     assert [call[0] for call in house.tickets.calls].count("create") == 1
+
+
+def test_a_prometheus_that_dies_lets_nothing_recover(house: House) -> None:
+    house.network.down.add("core-5")
+    house.hear_of("the alert on core-5")
+    house.prometheus.kill()
+    # its alerts expire, and Alertmanager says that they are resolved
+    peers.wait_until("Alertmanager to say resolved", house.receiver.received, 20)
+    house.receiver.worker.step()
+    (incident,) = house.receiver.incidents()
+    assert (incident["state"], incident["restored_at"]) == ("open", None)
+    later = house.assess_at(datetime.fromisoformat(incident["failure_started_at"]) + HOUR)
+    assert (later["state"], later["verdict"]) == ("open", "major")
+    (ticket,) = house.tickets.tickets.values()
+    assert not ticket.resolved

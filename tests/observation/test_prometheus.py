@@ -58,6 +58,10 @@ def history() -> str:
             '{equipment="always-down"}': states((3 * HOUR, 0)),
             f"{{equipment={quoted(HOSTILE)}}}": states((1500, 0)),
         },
+        "two_up": {
+            '{equipment="pair",prefecture="tokyo"}': states((2400, 0)),
+            '{equipment="pair",prefecture="osaka"}': states((900, 600)),
+        },
         "own_up": {'{box="b1",port="1"}': states((1200, 0)), '{box="b1",port="2"}': states()},
         "art58:users_under_equipment": {
             '{service="voice",equipment="core-1",unit="line"}': [(NOW, 70_000)],
@@ -114,11 +118,28 @@ def seconds_ago(moment: datetime | None) -> float | None:
         (down(HOSTILE), 1500, 1515),
         (down("b1", label="box", expression="min by (box) (own_up)"), 1200, 1215),
         (down("b1", label="box", expression='own_up{port="1"}'), 1200, 1215),
+        (down("b1", label="box", expression='own_up{port="1"} or own_up{port="9"}'), 1200, 1215),
+        (down("b1", label="box", expression='own_up{port="1"} # the uplink'), 1200, 1215),
+        (down("pair", expression="two_up"), 2400, 2415),
+        (down("core-1", -60), 3000, 3015),
     ],
-    ids=["plain", "asked late", "second failure", "first failure", "repaired since", "hostile name", "any PromQL", "own selector"],
+    ids=[
+        "plain",
+        "asked late",
+        "second failure",
+        "first failure",
+        "repaired since",
+        "hostile name",
+        "any PromQL",
+        "own selector",
+        "two selectors",
+        "with a comment",
+        "two series of one equipment",
+        "an alert that starts in the future",
+    ],
 )
 def test_the_start_is_the_first_bad_sample_after_the_last_good_one(real: Prometheus, asked: Asked, began: int, good: int) -> None:
-    start = failure_start.find(real, [asked])["inc"]
+    start = failure_start.find(real, [asked], datetime.now(UTC))["inc"]
     assert start.basis == "equipment_series"
     # a subquery looks at its own steps, so it may be one step late
     assert began - STEP <= NOW - start.at.timestamp() <= began
@@ -127,13 +148,13 @@ def test_the_start_is_the_first_bad_sample_after_the_last_good_one(real: Prometh
 
 
 def test_equipment_never_seen_working_failed_at_its_first_sample_at_the_latest(real: Prometheus) -> None:
-    start = failure_start.find(real, [down("always-down")])["inc"]
+    start = failure_start.find(real, [down("always-down")], datetime.now(UTC))["inc"]
     assert (seconds_ago(start.at), start.good_at) == (3 * HOUR, None)
 
 
 @pytest.mark.parametrize("asked", [down("repaired"), down("unknown"), down(None)], ids=["works", "no series", "not named"])
 def test_without_evidence_the_alert_itself_is_the_start(real: Prometheus, asked: Asked) -> None:
-    start = failure_start.find(real, [asked])["inc"]
+    start = failure_start.find(real, [asked], datetime.now(UTC))["inc"]
     assert (start.basis, start.at) == ("starts_at", asked.known_by)
 
 
@@ -259,6 +280,40 @@ def test_a_slow_server_costs_no_more_than_the_time_out() -> None:
             client.instant("up")
         assert time.monotonic() - began < 3
         gate.set()
+
+
+def test_a_server_that_drips_costs_no_more_than_the_time_out() -> None:
+    gate = threading.Event()
+
+    def drip() -> Any:
+        def body() -> Iterator[bytes]:
+            while not gate.wait(0.1):
+                yield b" "
+
+        return Response(body())
+
+    began = time.monotonic()
+    with misbehaving(drip) as (client, _):
+        with pytest.raises(QueryFailed, match=r"within 0\.5 s"):
+            client.instant("up")
+        assert time.monotonic() - began < 2
+        gate.set()
+
+
+def test_after_one_time_out_the_rest_of_the_tick_asks_no_more() -> None:
+    client = Prometheus(PrometheusSettings(url="http://127.0.0.1:9"))
+    with pytest.raises(QueryFailed):
+        client.instant("up")
+    began = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(QueryFailed, match="cannot be reached"):
+            client.instant("up")
+    assert time.monotonic() - began < 0.1
+    client.begin()
+    with misbehaving(vector()) as (answering, _):
+        client._client.url = answering._client.url
+        assert client.instant("up") == []
+    client.close()
 
 
 def test_a_dead_server_is_told_at_once() -> None:

@@ -85,7 +85,7 @@ def fill(app: App) -> None:
         deliveries.record_failed(connection, row, "h", "no", "dead", ASSESSED_AT)
         heartbeat.beat(connection, "tick", ASSESSED_AT)
         notifications.add(connection, "alertmanager", ASSESSED_AT, b"{}")
-        notifications.add(connection, "alertmanager", ASSESSED_AT, b"{}", "wrong")
+        notifications.refuse(connection, "alertmanager", ASSESSED_AT, b"{}", "wrong")
     assert app.client.post("/webhook/alertmanager", data=b"{}", headers=BEARER).status_code == 400
     worker.TICK_SECONDS.observe(0.1)
 

@@ -11,7 +11,7 @@ import pytest
 from receiver.law.counting import Affected
 from receiver.law.verdict import Verdict
 from receiver.model import Delivery
-from receiver.storage import deliveries
+from receiver.storage import deliveries, notifications
 from tests.apps import BEARER, App, alert, incident
 from tests.samples import ASSESSED_AT, RESTORED_AT, assessment
 
@@ -33,7 +33,11 @@ def app(tmp_path: Path) -> App:
 
 
 def page(app: App, id_: str = "inc-1") -> str:
-    response = app.client.get(f"/incidents/{id_}", headers=BEARER)
+    return opened(app, f"/incidents/{id_}")
+
+
+def opened(app: App, path: str) -> str:
+    response = app.client.get(path, headers=BEARER)
     assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8")
     return response.get_data(as_text=True)
 
@@ -182,15 +186,59 @@ def test_an_unknown_incident_is_not_found_and_its_id_is_not_echoed(app: App, id_
     assert id_ not in response.get_data(as_text=True)
 
 
-def test_strangers_see_nothing_and_a_browser_asks_them_for_a_password(app: App) -> None:
+def refuse(app: App, body: bytes, reason: str) -> None:
+    with app.database.write() as connection:
+        notifications.refuse(connection, "grafana", app.clock.now, body, reason)
+
+
+def test_what_was_refused_is_listed_in_both_languages_with_time_count_source_reason_size_and_beginning(app: App) -> None:
+    for _ in range(3):
+        refuse(app, "障害".encode() * 1000, "no webhook body of grafana")
+    words = Seen(opened(app, "/refused")).words
+    for said in ("受け付けなかった通知", "Refused notifications", "2026-11-21 13:05:00 JST", "3", "grafana", "6,000", "障害" * 250):
+        assert said in words
+    assert "no webhook body of grafana" in words
+    assert "障害" * 251 not in words
+
+
+def test_where_nothing_was_refused_the_page_says_so(app: App) -> None:
+    assert "なし / none" in opened(app, "/refused")
+
+
+def test_the_latest_fifty_refused_bodies_are_shown(app: App) -> None:
+    for number in range(53):
+        refuse(app, b"body-%02d" % number, "wrong")
+    words = Seen(opened(app, "/refused")).words
+    assert words.count("body-") == 50
+    assert words.index("body-52") < words.index("body-03")
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "\0\ud800"])
+def test_nothing_of_a_refused_body_becomes_part_of_the_page(app: App, hostile: str) -> None:
+    refuse(app, b"x", "x")
+    own = Seen(opened(app, "/refused"))
+    refuse(app, hostile.encode(errors="surrogatepass"), hostile.encode(errors="replace").decode())
+    text = opened(app, "/refused")
+    seen = Seen(text)
+    assert (seen.tags, seen.attributes, seen.comments) == (own.tags, own.attributes, [])
+    if escape(hostile) != hostile:
+        assert hostile not in text
+        assert seen.words.count(hostile) == 2
+
+
+@pytest.mark.parametrize("path", ["/incidents/inc-1", "/refused"])
+def test_strangers_see_nothing_and_a_browser_asks_them_for_a_password(app: App, path: str) -> None:
     app.keep(incident(), assessment())
-    response = app.client.get("/incidents/inc-1")
+    refuse(app, b"mme-1", "wrong")
+    response = app.client.get(path)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith('Basic realm="art58-receiver"')
     assert "mme-1" not in response.get_data(as_text=True)
 
 
-@pytest.mark.parametrize("path", ["/incidents/inc-1", "/incidents/none", "/api/v1/incidents", "/metrics", "/-/healthy", "/none"])
+@pytest.mark.parametrize(
+    "path", ["/incidents/inc-1", "/incidents/none", "/refused", "/api/v1/incidents", "/metrics", "/-/healthy", "/none"]
+)
 def test_no_answer_lets_a_browser_run_frame_or_guess_anything(app: App, path: str) -> None:
     app.keep(incident(), assessment())
     headers = app.client.get(path, headers=BEARER).headers

@@ -17,9 +17,11 @@ def upgrade() -> None:
         sa.Column("received_at", sa.BigInteger, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("refused", sa.Text),
+        sa.Column("times", sa.Integer, nullable=False),
         sa.Column("derived_at", sa.BigInteger),
     )
     _partial("notifications_waiting", "notifications", ["id"], "derived_at IS NULL AND refused IS NULL")
+    _partial("notifications_refused", "notifications", ["source", "refused", "received_at"], "refused IS NOT NULL")
     op.create_table(
         "incidents",
         sa.Column("id", sa.Text, primary_key=True),
@@ -35,18 +37,23 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.BigInteger),
     )
     _partial("incidents_living", "incidents", ["cause"], "state != 'closed'", unique=True)
+    op.create_index("incidents_by_state", "incidents", ["state", "opened_at"])
+    op.create_index("incidents_by_time", "incidents", ["opened_at"])
     op.create_table(
         "alerts",
         sa.Column("source", sa.Text, primary_key=True),
         sa.Column("fingerprint", sa.Text, primary_key=True),
         sa.Column("starts_at", sa.BigInteger, primary_key=True),
         sa.Column("ends_at", sa.BigInteger),
+        sa.Column("fired_at", sa.BigInteger),
+        sa.Column("resolved_at", sa.BigInteger),
         sa.Column("labels", sa.Text, nullable=False),
         sa.Column("annotations", sa.Text, nullable=False),
         sa.Column("generator_url", sa.Text, nullable=False),
         sa.Column("incident_id", sa.Text, sa.ForeignKey("incidents.id")),
     )
     op.create_index("alerts_of_incident", "alerts", ["incident_id"])
+    _partial("alerts_alone", "alerts", ["source"], "ends_at IS NULL AND incident_id IS NULL")
     op.create_table(
         "assessments",
         sa.Column("incident_id", sa.Text, sa.ForeignKey("incidents.id"), primary_key=True),
