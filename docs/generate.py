@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ NOTE = "<!-- Generated from the code by `make docs`: change it there. -->"
 EVIDENCE = {
     "read": "本文を確認 / the text itself was read",
     "secondary": "二次資料による / from a secondary source",
+    "draft": "論点整理（案）による / known from the draft only",
     "assumed": "仮定 / assumed",
 }
 ABOUT_CONFIGURATION = """\
@@ -152,7 +153,8 @@ def _metrics() -> Iterator[tuple[str, ...]]:
 def rulebooks() -> str:
     """Every row of every rulebook with where it was read and when it was checked."""
     parts = [ABOUT_RULEBOOKS]
-    for book in reversed(shipped()):
+    newest_first = sorted(shipped(), key=lambda book: book.valid_to or date.max, reverse=True)
+    for book in sorted(newest_first, key=lambda book: book.status != "in_force"):
         parts += [
             f"## {book.id}",
             _facts(book),
@@ -166,15 +168,22 @@ def _facts(book: Rulebook) -> str:
     spell, number = _hours(periodic.duration_seconds), users(periodic.users)
     facts = {
         "名称 / Title": f"{book.title.ja} / {book.title.en}",
-        "期間 / In force": f"{book.valid_from} – {book.valid_to or ''}".rstrip(),
+        "期間 / In force": _days(book),
         "条文 / Article": book.article,
-        "出典 / Source": f"<{book.source}>",
+        "出典 / Source": f"<{book.source}>" if book.source.startswith("http") else book.source,
         "根拠の種類 / Evidence": f"`{book.evidence}` ({EVIDENCE[book.evidence]})",
         "最終確認 / Last checked": str(book.last_checked),
         "定期報告 / Periodic report": f"{periodic.article}: {number.ja}以上、または{spell.ja}以上 / ≥ {number.en}, or ≥ {spell.en}",
         "その出典 / Its source": f"<{periodic.source}> `{periodic.evidence}` ({EVIDENCE[periodic.evidence]})",
     }
     return "\n".join(f"- {name}: {said}" for name, said in facts.items())
+
+
+def _days(book: Rulebook) -> str:
+    if book.status != "in_force":
+        return "施行されていない。名前を指定したときだけ使う / never in force, used only when asked for by name"
+    certain = f"; {book.certain_from} から確実 / certain from then on" if book.certain_from else ""
+    return f"{book.valid_from or ''} – {book.valid_to or ''} `{book.valid_days}` ({EVIDENCE[book.valid_days]}){certain}".strip()
 
 
 def _row(row: Row) -> tuple[str, ...]:

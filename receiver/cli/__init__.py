@@ -4,6 +4,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 import msgspec
@@ -13,6 +14,7 @@ from receiver import __version__
 from receiver.catalogue import Catalogue
 from receiver.cli import config as config_file
 from receiver.law.lined_yaml import FaultyFile
+from receiver.law.rulebook import shipped
 from receiver.settings import Settings
 
 CONFIG = click.option(
@@ -96,6 +98,20 @@ def check(file: Path, as_json: bool) -> None:
         click.echo(msgspec.json.encode({"ok": True, "faults": []}))
     else:
         click.echo(f"{file}: good, {len(catalogue.services)} service(s)")
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--explain", is_flag=True, help="Answer in words, for people.")
+def classify(file: BinaryIO, explain: bool) -> None:
+    """Judge accidents, one JSON object a line (FILE, or standard input), by the law alone: JSON Lines out.
+
+    A line that cannot be judged gives an object with its number and the error, and the exit code 1 at the end.
+    """
+    from receiver.cli import json_lines
+
+    if not json_lines.run(file, sys.stdout.buffer, shipped(), explain=explain):
+        sys.exit(1)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """The legal parameters by the day on which an accident occurred, read from dated and cited YAML, and the row of a service."""
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,9 @@ from receiver.law import lined_yaml
 
 JST = timezone(timedelta(hours=9), "JST")
 """Asia/Tokyo; it has had no daylight saving time since 1951, so the law needs no time zone database."""
+
+Evidence = Literal["read", "secondary", "draft", "assumed"]
+"""How well a value is proven: the text was read; press or a ministry page; only the draft 論点整理(案); nobody has verified it."""
 
 Kind = Literal["voice", "cellular_lpwa", "unlicensed_lpwa", "email", "messaging", "internet_related", "internet_access", "other"]
 
@@ -82,7 +86,7 @@ class Periodic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     article: str
     source: str
-    evidence: Literal["read", "secondary", "assumed"]
+    evidence: Evidence
     duration_seconds: int
     users: int
 
@@ -92,24 +96,47 @@ class Periodic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The table in force for accidents that occurred from `valid_from` to `valid_to`, both days included (Asia/Tokyo)."""
+    """The table in force for accidents that occurred from `valid_from` to `valid_to`, both days included (Asia/Tokyo).
+
+    `evidence` is how well the table is known, `valid_days` how well these days are (from `certain_from` on they are certain).
+    Under a `stop_only` table degraded quality does not count; under one that judges them `apart` a stop and a degradation never add
+    up. A draft is used only if asked for by name.
+    """
 
     id: str
     title: Text
-    valid_from: date
+    valid_from: date | None
     valid_to: date | None
+    valid_days: Evidence
     article: str
     source: str
-    evidence: Literal["read", "secondary", "assumed"]
+    evidence: Evidence
     last_checked: date
     rows: tuple[Row, ...]
     periodic: Periodic
+    status: Literal["in_force", "draft_not_enacted"] = "in_force"
+    stop_only: bool = False
+    apart: bool = False
+    certain_from: date | None = None
+
+    def covers(self, day: date) -> bool:
+        """Whether it is for accidents of that day. A draft is for none."""
+        begun = self.valid_from is None or self.valid_from <= day
+        return self.status == "in_force" and begun and (self.valid_to is None or day <= self.valid_to)
 
     def row_of(self, facts: ServiceFacts) -> Row:
         """The first row from the top that takes the service; the last row takes every service.
 
         Of the rows that may be the first, because a fact is not stated, the strictest.
         """
+        conceivable = self._conceivable(facts)
+        return max(conceivable, key=lambda row: sum(map(row.is_as_strict_as, conceivable)))
+
+    def is_row_uncertain(self, facts: ServiceFacts) -> bool:
+        """Whether the row hangs on a fact that nobody has stated."""
+        return len(self._conceivable(facts)) > 1
+
+    def _conceivable(self, facts: ServiceFacts) -> list[Row]:
         conceivable: list[Row] = []
         for row in self.rows:
             takes = row.takes(facts)
@@ -117,19 +144,53 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 conceivable.append(row)
             if takes:
                 break
-        return max(conceivable, key=lambda row: sum(map(row.is_as_strict_as, conceivable)))
+        return conceivable
+
+
+class _Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file of a book that has the rows of another one."""
+
+    id: str
+    title: Text
+    status: Literal["draft_not_enacted"]
+    based_on: str
+    article: str
+    source: str
+    evidence: Evidence
+    last_checked: date
+    apart: bool = False
 
 
 class NoRulebook(LookupError):
-    """No rulebook covers the day of the accident."""
+    """No rulebook covers the day of the accident, or none has the name."""
 
 
 @cache
 def shipped() -> tuple[Rulebook, ...]:
-    """The rulebooks that come with the receiver, oldest first."""
-    files = sorted((Path(__file__).parent / "rulebooks").glob("*.yaml"))
-    books = (lined_yaml.convert(lined_yaml.read(file), Rulebook) for file in files)
-    return tuple(sorted(books, key=lambda book: book.valid_from))
+    """The rulebooks that come with the receiver, oldest first, drafts last."""
+    return load(sorted((Path(__file__).parent / "rulebooks").glob("*.yaml")))
+
+
+def load(files: Iterable[Path], before: tuple[Rulebook, ...] = ()) -> tuple[Rulebook, ...]:
+    """The rulebooks of these files with those of `before`; one of the same id takes the place of the earlier one.
+
+    So operators add or overrule a rulebook from a file of their own. Raises lined_yaml.FaultyFile, also where two books in force
+    cover the same day.
+    """
+    books = {book.id: book for book in before}
+    documents = [lined_yaml.read(file) for file in files]
+    own = [d for d in documents if not (isinstance(d.values, dict) and "based_on" in d.values)]
+    for document in own:
+        book = lined_yaml.convert(document, Rulebook, check=_complaints)
+        books[book.id] = book
+    for document in documents:
+        if document not in own:
+            draft = lined_yaml.convert(document, _Draft)
+            books[draft.id] = _resolved(draft, books, document)
+    ordered = tuple(sorted(books.values(), key=lambda book: (book.status != "in_force", book.valid_from or date.min)))
+    for document in own:
+        _refuse_overlap(document, ordered)
+    return ordered
 
 
 def rulebook_on(occurred_at: datetime, rulebooks: tuple[Rulebook, ...]) -> Rulebook:
@@ -139,6 +200,58 @@ def rulebook_on(occurred_at: datetime, rulebooks: tuple[Rulebook, ...]) -> Ruleb
     """
     day = occurred_at.astimezone(JST).date()
     for book in rulebooks:
-        if book.valid_from <= day and (book.valid_to is None or day <= book.valid_to):
+        if book.covers(day):
             return book
-    raise NoRulebook(f"no rulebook covers {day}: the oldest begins on {min(b.valid_from for b in rulebooks)}")
+    raise NoRulebook(f"no rulebook covers {day}")
+
+
+def rulebook_named(id_: str, rulebooks: tuple[Rulebook, ...]) -> Rulebook:
+    """The rulebook of this name, drafts included. Raises NoRulebook."""
+    for book in rulebooks:
+        if book.id == id_:
+            return book
+    raise NoRulebook(f"there is no rulebook {id_!r}: known are {', '.join(book.id for book in rulebooks)}")
+
+
+def _resolved(draft: _Draft, books: dict[str, Rulebook], document: lined_yaml.Document) -> Rulebook:
+    base = books.get(draft.based_on)
+    if base is None:
+        cure = f"Name one of {', '.join(books)}"
+        raise lined_yaml.FaultyFile([document.fault(("based_on",), f"there is no rulebook {draft.based_on!r}", cure)])
+    fields = {name: getattr(draft, name) for name in draft.__struct_fields__ if name != "based_on"}
+    return msgspec.structs.replace(base, **fields, valid_from=None, valid_to=None, valid_days=draft.evidence)
+
+
+def _complaints(book: Rulebook) -> list[tuple[lined_yaml.Path_, str, str]]:
+    """What types alone cannot say about a rulebook."""
+    found: list[tuple[lined_yaml.Path_, str, str]] = []
+    if book.valid_from and book.valid_to and book.valid_to < book.valid_from:
+        found.append((("valid_to",), "is before valid_from", "Correct one of the two days"))
+    for number, row in enumerate(book.rows):
+        at: lined_yaml.Path_ = ("rows", number)
+        if row.row != number + 1:
+            found.append(((*at, "row"), f"is {row.row}, but this is row {number + 1}", "Number the rows from 1, from the top"))
+        if not row.conditions:
+            found.append(((*at, "conditions"), "no condition", "Give at least one duration and number of users"))
+        for place, condition in enumerate(row.conditions):
+            if condition.duration_seconds <= 0 or condition.users <= 0:
+                wrong = "a threshold of zero or less, which everything reaches"
+                found.append(((*at, "conditions", place), wrong, "Give seconds and users above zero"))
+    last = book.rows[-1] if book.rows else None
+    if last is None or last.kinds or last.emergency_calls is not None or last.charged is not None:
+        found.append((("rows",), "the last row does not take every service", "Add a last row without kinds and other demands"))
+    return found
+
+
+def _refuse_overlap(document: lined_yaml.Document, books: tuple[Rulebook, ...]) -> None:
+    mine = next(book for book in books if book.id == document.values["id"])
+    for other in books:
+        if other.id == mine.id or "draft_not_enacted" in (mine.status, other.status):
+            continue
+        starts_late = max(mine.valid_from or date.min, other.valid_from or date.min)
+        ends_early = min(mine.valid_to or date.max, other.valid_to or date.max)
+        if starts_late <= ends_early:
+            wrong = f"covers days of {other.id}, too ({starts_late} and on)"
+            raise lined_yaml.FaultyFile(
+                [document.fault(("valid_from",), wrong, f"End one before the other begins, or name it {other.id}")]
+            )

@@ -167,7 +167,7 @@ def test_killed_between_the_200_and_the_assessment_it_loses_nothing(served: Serv
     assert incidents(served) == []
     for pid in served.processes():
         os.kill(pid, signal.SIGKILL)
-    served.wait()
+    served.kill()  # reaps it, and waits until nothing of it is left
     served.start()
     until(lambda: len(assessed(served)) == 5)
 
