@@ -39,7 +39,6 @@ class _Alert(msgspec.Struct, rename="camel"):
 class _Body(msgspec.Struct, rename="camel"):
     version: str
     alerts: list[_Alert]
-    truncated_alerts: int = 0
 
 
 _DECODER = msgspec.json.Decoder(_Body)

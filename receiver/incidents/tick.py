@@ -80,7 +80,7 @@ def tick(
         for case, was in zip(cases, before, strict=True):
             try:
                 incident, assessments = _judge(case, observed, seen, rulebooks, hold, lead, now)
-            except Exception:
+            except Exception:  # whatever it is: a fault in one incident must not stop the clock of all others
                 FAULTS.inc()
                 log.exception("left out of this tick by a fault", incident=was.id)
                 continue

@@ -4,6 +4,7 @@ When Prometheus dies, Alertmanager says "resolved" as soon as the alert has expi
 """
 
 import math
+from collections import defaultdict
 
 import msgspec
 
@@ -20,14 +21,16 @@ class Seen(msgspec.Struct, frozen=True):
 
 def observe(prometheus: Prometheus, catalogue: Catalogue, hit: dict[str, set[str | None]]) -> dict[str, Seen]:
     """Ask for the equipment in `hit` (by service). Never raises: a failure is an answer. One query per distinct expression."""
-    questions: dict[str, str] = {}
+    named: dict[str, set[str]] = defaultdict(set)
     for name, equipment in hit.items():
+        named[catalogue.by_name[name].equipment_label] |= {unit for unit in equipment if unit is not None}
+    questions = {}
+    for name in hit:
         service = catalogue.by_name[name]
-        named = {unit for unit in equipment if unit is not None}
-        questions[name] = service.users.equipment_up or f"{EQUIPMENT_UP}{{{service.equipment_label}=~{any_of(named)}}}"
-    return {
-        name: _seen(prometheus, question, catalogue.by_name[name].equipment_label) for name, question in sorted(questions.items())
-    }
+        label = service.equipment_label
+        questions[name] = service.users.equipment_up or f"{EQUIPMENT_UP}{{{label}=~{any_of(named[label])}}}", label
+    answers = {question: _seen(prometheus, *question) for question in sorted(set(questions.values()))}
+    return {name: answers[question] for name, question in questions.items()}
 
 
 def _seen(prometheus: Prometheus, query: str, label: str) -> Seen:

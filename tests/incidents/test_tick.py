@@ -88,6 +88,18 @@ def test_resolved_because_prometheus_died_is_no_recovery(house: House) -> None:
     assert house.at(63)["state"] == "recovering"  # once believed it stays so
 
 
+def test_recoveries_of_many_services_are_confirmed_by_one_query(house: House) -> None:
+    take_in(house.receiver, [alert(0), alert(0, service="data"), alert(0, equipment="core-2")])
+    for equipment in ("core-1", "core-2"):
+        house.prometheus.holds("art58:equipment_up", 1, equipment=equipment)
+    house.prometheus.asked.clear()
+    take_in(house.receiver, [alert(0, 6), alert(0, 6, service="data"), alert(0, 6, equipment="core-2")])
+    assert {incident["state"] for incident in house.receiver.incidents()} == {"recovering"}
+    assert [query for query in house.prometheus.asked if query.startswith("art58:equipment_up") and not query.endswith("]")] == [
+        'art58:equipment_up{equipment=~"core-1|core-2"}'
+    ]
+
+
 def test_equipment_whose_series_fell_silent_is_not_known_to_work(house: House) -> None:
     take_in(house.receiver, [alert(0)])
     house.knows(start_basis="equipment_series")
