@@ -15,7 +15,8 @@ import receiver.intake
 import receiver.observation.prometheus
 import receiver.worker  # noqa: F401 - these three register the metrics that processes count
 from receiver.cli import config, main
-from receiver.law.rulebook import Row, Rulebook, Text, shipped
+from receiver.law.provisions import Text
+from receiver.law.rulebook import Row, Rulebook, shipped
 from receiver.law.wording import users
 from receiver.storage import heartbeat
 from receiver.storage.database import Database

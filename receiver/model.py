@@ -6,7 +6,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from receiver.law.counting import Affected
-from receiver.law.rulebook import Condition, Text
+from receiver.law.provisions import Text
+from receiver.law.rulebook import Condition
 from receiver.law.verdict import Verdict
 
 Source = Literal["alertmanager", "grafana"]

@@ -11,7 +11,7 @@ import msgspec
 from flask.testing import FlaskClient
 
 from receiver.catalogue import Catalogue, Service
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from receiver.model import Alert, Assessment, Incident
 from receiver.settings import AuthenticationSettings, BasicUser, PrometheusSettings, SecretRef, Settings
 from receiver.storage import incidents

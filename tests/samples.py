@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from receiver.law.counting import Affected, Count
-from receiver.law.rulebook import Condition, Text
+from receiver.law.provisions import Text
+from receiver.law.rulebook import Condition
 from receiver.law.verdict import Verdict
 from receiver.model import Assessment, Statement
 

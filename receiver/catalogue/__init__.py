@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Meta
 
 from receiver.catalogue.matchers import BadMatcher, Matcher, parse
-from receiver.law.rulebook import Kind, ServiceFacts, Text
+from receiver.law.provisions import Text
+from receiver.law.rulebook import Kind, ServiceFacts
 
 UNABLE = "art58:users_unable"
 UNDER_EQUIPMENT = "art58:users_under_equipment"

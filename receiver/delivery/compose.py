@@ -2,7 +2,7 @@
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.targets.plain_text import one_line
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict, gravest
 from receiver.law.wording import VERDICTS, clock_time, length
 from receiver.law.wording import users as users_in_words

@@ -6,7 +6,8 @@ import msgspec
 
 from receiver.catalogue import Service
 from receiver.law import forecast
-from receiver.law.counting import Affected, Count, Method, keep_largest
+from receiver.law.counting import Affected, Count, keep_largest
+from receiver.law.estimate import Method
 from receiver.law.rulebook import Row, Rulebook, rulebook_on
 from receiver.law.verdict import Verdict, judge
 from receiver.law.wording import explain

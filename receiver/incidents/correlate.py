@@ -5,7 +5,7 @@ import hashlib
 from datetime import datetime
 
 from receiver.catalogue import Catalogue
-from receiver.law.rulebook import JST
+from receiver.law.provisions import JST
 from receiver.model import Alert, Incident
 
 

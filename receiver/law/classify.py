@@ -11,7 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from receiver.law.rulebook import JST, Condition, Row, Rulebook, ServiceFacts, Text, rulebook_named, rulebook_on
+from receiver.law.provisions import JST, Text
+from receiver.law.rulebook import Condition, Row, Rulebook, ServiceFacts, rulebook_named, rulebook_on
 from receiver.law.verdict import CLAUSE_2_ARTICLE, Cause, Circumstances, Effect, Facility, Judgement, Verdict, judge
 from receiver.law.wording import VERDICTS, length, users
 

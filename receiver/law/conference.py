@@ -11,19 +11,11 @@ from typing import Literal
 
 import msgspec
 
-from receiver.law.estimate import Citation, Estimate, Number, WrongFigure, estimate, exact, people, positive, quantity, shown
-from receiver.law.methods import DRAFT, GUIDELINE
-from receiver.law.rulebook import JST, ServiceFacts, Text
+from receiver.law.estimate import Estimate, Number, WrongFigure, estimate, exact, people, positive, quantity, shown
+from receiver.law.provisions import JST, Text, guideline
+from receiver.law.rulebook import ServiceFacts
 
-CONFERENCE = Citation(
-    article=f"{GUIDELINE}の見直し案 論点(3)②",
-    source=DRAFT,
-    evidence="draft",
-    text=Text(
-        "利用できなかった利用者数、困難な場合は利用確率×月間アクティブユーザー数、それも困難な場合は主催権限のあるアカウント数（案）",
-        "users who could not use it; else probability × monthly active hosts; else accounts entitled to host (draft)",
-    ),
-)
+CONFERENCE = guideline("conference")
 
 Function = Literal["audio_video", "video_only", "chat"]
 

@@ -1,18 +1,14 @@
-"""How many users an outage hit: the law's methods in their order, and which figure of an accident is kept.
-
-So far the first and the third method of the guideline's draft (論点整理(案) R5.4.5): users who tried and could not use the
-service; else all users under the equipment that failed.
-"""
+"""Which figure of an accident is kept, method by method, and which of them stands. How each is reached: `methods`, `conference`."""
 
 from datetime import datetime
-from typing import Literal
+from typing import get_args
 
 import msgspec
 
-Method = Literal["direct", "all_under_equipment"]
+from receiver.law.estimate import Method
 
-METHODS: tuple[Method, ...] = ("direct", "all_under_equipment")
-"""From the finest to the coarsest."""
+METHODS: tuple[Method, ...] = get_args(Method)
+"""From the finest to the coarsest of each kind of service."""
 
 
 class Count(msgspec.Struct, frozen=True):

@@ -8,9 +8,8 @@ from datetime import date, datetime, time, timedelta
 
 import msgspec
 
-from receiver.law.provisions import Basis, Flag, Provision, cite, in_japan
+from receiver.law.provisions import JST, Basis, Flag, Provision, Text, cite, in_japan
 from receiver.law.provisions.deadlines import DutyId, Rule, Rules, shipped
-from receiver.law.rulebook import JST, Text
 from receiver.law.verdict import Verdict
 from receiver.law.wording import clock_time, length
 

@@ -4,49 +4,22 @@ What is known of this stands in the guideline's draft (論点整理(案) R5.4.5,
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Generic, TypeVar
 
 import msgspec
 
-from receiver.law.provisions import Flag, Provision, cite, in_japan
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Flag, Provision, Text, cite, guideline, in_japan
 from receiver.law.wording import clock_time, length
 
 V = TypeVar("V")
 
-_DRAFT = "総務省 IPネットワーク設備委員会「デジタル化の進展に対応した事故報告制度に係る技術的条件 論点整理(案)」（2023年4月5日）"
-_CHECKED = date(2026, 11, 21)
 
-START_AND_END = Provision(
-    Text("論点整理(案) 論点(2)① 事故の継続時間の起点と終点", "draft, point (2)(i): start and end of the duration"),
-    _DRAFT,
-    "draft",
-    "guideline",
-    _CHECKED,
-)
-IMPROVEMENT = Provision(
-    Text("論点整理(案) 論点(2)① 一時的に改善した時間帯", "draft, point (2)(i): temporary improvement"),
-    _DRAFT,
-    "draft",
-    "guideline",
-    _CHECKED,
-)
-SLA_MET = Provision(
-    Text("論点整理(案) 論点(2)① SLA等を満たした時間の除外", "draft, point (2)(i): time within the SLA left out"),
-    _DRAFT,
-    "draft",
-    "guideline",
-    _CHECKED,
-)
-ANNOUNCED = Provision(
-    Text("KDDI 2022年7月2日の事故の報告", "KDDI's report on the accident of 2022-07-02"),
-    "https://www.watch.impress.co.jp/docs/news/1428430.html",
-    "secondary",
-    "practice",
-    _CHECKED,
-)
+START_AND_END = guideline("start_and_end")
+IMPROVEMENT = guideline("improvement")
+SLA_MET = guideline("sla_met")
+ANNOUNCED = guideline("announced")
 
 
 class Interval(msgspec.Struct, frozen=True):

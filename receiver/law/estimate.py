@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from receiver.law.rulebook import Evidence, Text
+from receiver.law.provisions import Provision, Text
 
 Number = int | float | Decimal | Fraction
 """A figure that was measured or configured. Must be finite and not below zero wherever this module is asked."""
@@ -20,14 +20,15 @@ Number = int | float | Decimal | Fraction
 Method = Literal[
     "direct",
     "traffic_difference",
-    "all_under_equipment",
-    "emergency_all_under_equipment",
-    "emergency_call_loss",
     "conference_probability",
-    "host_entitled_accounts",
     "call_shortfall",
     "missing_registrations",
+    "emergency_call_loss",
+    "host_entitled_accounts",
+    "all_under_equipment",
+    "emergency_all_under_equipment",
 ]
+"""In the order in which one is preferred, for each kind of service."""
 
 
 class WrongFigure(ValueError):
@@ -40,19 +41,6 @@ class NotComputable(ValueError):
     def __init__(self, why: Text) -> None:
         super().__init__(why.en)
         self.why = why
-
-
-class Citation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a rule stands and how well it is proven; `text` says in a sentence what the source says.
-
-    `evidence`: `read` in the text in force; `secondary` from a report about it; `draft` only in 論点整理(案) R5.4.5, whose final
-    wording is unknown; `assumed` is our own inference.
-    """
-
-    article: str
-    source: str
-    evidence: Evidence
-    text: Text
 
 
 class Quantity(msgspec.Struct, frozen=True):
@@ -87,7 +75,7 @@ class Estimate(msgspec.Struct, frozen=True):
     method: Method
     inputs: dict[str, Quantity]
     formula: Text
-    citation: Citation
+    citation: Provision
     other_readings: tuple[Reading, ...] = ()
 
     @property
@@ -212,7 +200,7 @@ def estimate(
     raw: Fraction,
     inputs: Mapping[str, Quantity],
     arithmetic: Text | tuple[Text, ...],
-    citation: Citation,
+    citation: Provision,
     *,
     cap: int | None = None,
     other_readings: Iterable[tuple[Fraction, Text]] = (),

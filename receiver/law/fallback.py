@@ -11,7 +11,7 @@ from receiver.law import conference, methods
 from receiver.law.conference import CONFERENCE, Meetings
 from receiver.law.estimate import Estimate, Method, NotComputable, Number
 from receiver.law.methods import REALLY_HIT, NegativeHours, Traffic, UnderDuration
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 
 
 class PassedOver(msgspec.Struct, frozen=True):

@@ -12,7 +12,6 @@ from typing import Literal
 import msgspec
 
 from receiver.law.estimate import (
-    Citation,
     Estimate,
     NotComputable,
     Number,
@@ -26,47 +25,12 @@ from receiver.law.estimate import (
     share,
     shown,
 )
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Provision, Text, guideline
 
-DRAFT = "デジタル化の進展に対応した事故報告制度に係る技術的条件 論点整理(案)（令和5年4月5日、IPネットワーク設備委員会事務局）"
-GUIDELINE = "電気通信事故等に係る電気通信事業法関係法令の適用に関するガイドライン"
-
-BEST_EFFORT = Citation(
-    article=f"{GUIDELINE}の見直し案 論点(1)③",
-    source=DRAFT,
-    evidence="draft",
-    text=Text(
-        "利用できなかった利用者数、困難な場合はトラフィックの差から、それも困難な場合は設備配下の全利用者数（案。確定した文言は未確認）",
-        "users who could not use it; else from the traffic difference; else all users under it (draft, final text not seen)",
-    ),
-)
-EMERGENCY_VOICE = Citation(
-    article=f"{GUIDELINE}の見直し案 論点(4)①",
-    source=DRAFT,
-    evidence="draft",
-    text=Text(
-        "完全な故障は設備配下の全利用者数、一定程度使用できる場合は呼損率を乗じ、算出できなければ全利用者数（案。確定した文言は未確認）",
-        "complete failure: all users under it; partly usable: × call-loss rate, all if unknown (draft, final text not seen)",
-    ),
-)
-REALLY_HIT = Citation(
-    article=f"{GUIDELINE} (5)①",
-    source="https://expydoc.com/doc/8495317/",
-    evidence="secondary",
-    text=Text(
-        "現実に停止又は品質の低下を受けた利用者のみを算定する（引用による。原文は未確認）",
-        "only users who really suffered the stop or degradation are counted (as quoted, original not seen)",
-    ),
-)
-OPERATORS_PRACTICE = Citation(
-    article="KDDIの報告（2022年7月2日の障害）",
-    source="https://www.watch.impress.co.jp/docs/news/1428430.html",
-    evidence="secondary",
-    text=Text(
-        "事業者が公表した推計方法。法令・指針に定めはない",
-        "how an operator said it estimated; neither ordinance nor guideline prescribes it",
-    ),
-)
+BEST_EFFORT = guideline("best_effort")
+EMERGENCY_VOICE = guideline("emergency_voice")
+REALLY_HIT = guideline("really_hit")
+OPERATORS_PRACTICE = guideline("operators_practice")
 
 UnderDuration = Literal["multiplied", "simultaneous"]
 NegativeHours = Literal["clipped", "signed"]
@@ -85,7 +49,7 @@ class Traffic(msgspec.Struct, frozen=True):
     hour_weights: tuple[Number, ...] | None = None
 
 
-def direct(failed_users: int, citation: Citation = BEST_EFFORT) -> Estimate:
+def direct(failed_users: int, citation: Provision = BEST_EFFORT) -> Estimate:
     """Users who tried and could not use the service: no link or session could be established."""
     number = Fraction(people("failed_users", failed_users))
     step = Text(
@@ -95,7 +59,7 @@ def direct(failed_users: int, citation: Citation = BEST_EFFORT) -> Estimate:
     return estimate("direct", number, {"failed_users": quantity(number, "users")}, step, citation)
 
 
-def all_under_equipment(users_under_equipment: int, citation: Citation = BEST_EFFORT) -> Estimate:
+def all_under_equipment(users_under_equipment: int, citation: Provision = BEST_EFFORT) -> Estimate:
     """All users under the equipment that caused the stop or degradation: the last resort."""
     number = Fraction(people("users_under_equipment", users_under_equipment))
     step = Text(f"設備配下の全利用者 {shown(number)}人", f"all users under the equipment: {shown(number)}")
@@ -267,7 +231,7 @@ class VoiceRule(msgspec.Struct, frozen=True):
     special: bool
     call_loss_threshold: bool
     why: Text
-    citation: Citation
+    citation: Provision
 
 
 def voice_rule(emergency_calls_affected: bool | None) -> VoiceRule:

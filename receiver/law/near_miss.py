@@ -13,8 +13,7 @@ from typing import Literal
 import msgspec
 
 from receiver.law import lined_yaml
-from receiver.law.provisions import NoProvision, Provision, cite, in_force, in_japan
-from receiver.law.rulebook import Text
+from receiver.law.provisions import NoProvision, Provision, Text, cite, in_force, in_japan
 from receiver.law.verdict import Verdict
 from receiver.law.wording import VERDICTS
 
@@ -110,6 +109,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Checklist(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The article as data; `on` leaves what is in force on a day."""
 
+    check_by: date
     questions: tuple[Question, ...]
     not_when_major: Item
     class_1: tuple[Item, ...]

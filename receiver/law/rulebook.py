@@ -1,7 +1,7 @@
 """The legal parameters by the day on which an accident occurred, read from dated and cited YAML, and the row of a service."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -9,21 +9,9 @@ from typing import Literal
 import msgspec
 
 from receiver.law import lined_yaml
-
-JST = timezone(timedelta(hours=9), "JST")
-"""Asia/Tokyo; it has had no daylight saving time since 1951, so the law needs no time zone database."""
-
-Evidence = Literal["read", "secondary", "draft", "assumed"]
-"""How well a value is proven: the text was read; press or a ministry page; only the draft 論点整理(案); nobody has verified it."""
+from receiver.law.provisions import JST, Evidence, Text
 
 Kind = Literal["voice", "cellular_lpwa", "unlicensed_lpwa", "email", "messaging", "internet_related", "internet_access", "other"]
-
-
-class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same statement in Japanese and in English."""
-
-    ja: str
-    en: str
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,19 +13,10 @@ from fractions import Fraction
 
 import msgspec
 
-from receiver.law.estimate import Citation, WrongFigure, exact, exact_text, people, shown, steps
-from receiver.law.methods import DRAFT, GUIDELINE
-from receiver.law.rulebook import Text
+from receiver.law.estimate import WrongFigure, exact, exact_text, people, shown, steps
+from receiver.law.provisions import Provision, Text, guideline
 
-SAME_CAUSE = Citation(
-    article=f"{GUIDELINE}の見直し案 論点(1)③",
-    source=DRAFT,
-    evidence="draft",
-    text=Text(
-        "同一原因で同時期に故障した複数の設備は、利用者が重複すれば影響がより大きい設備のみ、重複しなければ合算する（案）",
-        "several units of one cause: where users overlap only the unit with the larger effect, else they are added (draft)",
-    ),
-)
+SAME_CAUSE = guideline("same_cause")
 
 MOST_TANGLED = 40
 """Units that overlap crosswise (A with B, B with C, …) are tried out, which takes exponential time: no more than this many."""
@@ -67,7 +58,7 @@ class Total(msgspec.Struct, frozen=True):
     upper_bound: int
     units: tuple[str, ...]
     formula: Text
-    citation: Citation
+    citation: Provision
 
 
 def total(units: Sequence[Unit], overlaps: Iterable[Iterable[str]] = (), *, emergency_voice: bool = False) -> Total:

@@ -2,8 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from receiver.law.counting import Affected, Method
-from receiver.law.rulebook import JST, Condition, Rulebook, Text
+from receiver.law.counting import Affected
+from receiver.law.estimate import Method
+from receiver.law.provisions import JST, Text
+from receiver.law.rulebook import Condition, Rulebook
 from receiver.law.verdict import Judgement, Verdict
 
 VERDICTS: dict[Verdict, Text] = {
@@ -21,7 +23,16 @@ VERDICTS: dict[Verdict, Text] = {
 
 METHODS: dict[Method, Text] = {
     "direct": Text("利用できなかった利用者の実数", "users who tried and could not use it"),
+    "traffic_difference": Text("トラフィックの差からの推計", "estimated from the missing traffic"),
+    "conference_probability": Text("会議の開催確率からの推計", "estimated from the chance of hosting a meeting"),
+    "call_shortfall": Text("通話の不足からの推計", "estimated from the missing calls"),
+    "missing_registrations": Text("登録者数の不足", "missing registrations"),
+    "emergency_call_loss": Text("配下の全利用者×呼損率（緊急通報）", "all users under it × call-loss rate (emergency calls)"),
+    "host_entitled_accounts": Text("主催権限のあるアカウント数", "accounts entitled to host"),
     "all_under_equipment": Text("故障した設備の配下の全利用者", "all users under the failed equipment"),
+    "emergency_all_under_equipment": Text(
+        "故障した設備の配下の全利用者（緊急通報）", "all users under the failed equipment (emergency calls)"
+    ),
 }
 
 

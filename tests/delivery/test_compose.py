@@ -6,7 +6,7 @@ import msgspec
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.compose import ALERTS_SHOWN, compose
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
 from receiver.model import Alert, Incident, Statement
 from tests.receiver import SERVICES

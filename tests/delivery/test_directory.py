@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from receiver.delivery.targets import Refused, Unreachable
 from receiver.delivery.targets.directory import BEGIN, END, TicketDirectory
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from tests.samples import RESTORED_AT, statement
 
 

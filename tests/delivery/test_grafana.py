@@ -10,7 +10,7 @@ import requests
 
 from receiver.delivery.targets import Refused, Unreachable
 from receiver.delivery.targets.grafana import GrafanaAnnotations
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from tests.fakes.faults import FaultKind
 from tests.fakes.grafana import FakeGrafana
 from tests.samples import RESTORED_AT, STARTED_AT, statement

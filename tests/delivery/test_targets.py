@@ -20,7 +20,7 @@ from receiver.delivery.targets import Refused, Target, Unreachable
 from receiver.delivery.targets.directory import TicketDirectory
 from receiver.delivery.targets.grafana import GrafanaAnnotations
 from receiver.delivery.targets.webhook import TicketWebhook
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from tests.fakes.faults import FakeServer, FaultKind
 from tests.fakes.grafana import FakeGrafana
 from tests.fakes.memory import MemoryTarget

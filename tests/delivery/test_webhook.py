@@ -11,7 +11,7 @@ import requests
 from receiver.delivery.targets import Refused
 from receiver.delivery.targets.webhook import TicketWebhook
 from receiver.law.counting import Affected
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from tests.fakes.faults import FaultKind
 from tests.fakes.ticket_webhook import FakeTicketWebhook
 from tests.samples import RESTORED_AT, assessment, statement

@@ -19,7 +19,7 @@ from receiver.law.conference import (
     probability,
 )
 from receiver.law.estimate import Estimate, Number, WrongFigure
-from receiver.law.rulebook import JST
+from receiver.law.provisions import JST
 
 
 def others(estimate: Estimate) -> list[int]:

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from receiver.law import lined_yaml
 from receiver.law.deadlines import Duty, Matter, QuietWindow, Settings, after_period, duties, next_update, thirty_days
-from receiver.law.provisions import NoProvision
+from receiver.law.provisions import JST, NoProvision
 from receiver.law.provisions.deadlines import Rules, faults, shipped
-from receiver.law.rulebook import JST
 from receiver.law.verdict import Verdict
 
 NIGHT = QuietWindow(time(23), time(6))

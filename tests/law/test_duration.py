@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.law.duration import ANNOUNCED, IMPROVEMENT, SLA_MET, START_AND_END, Course, Duration, Interval, Sla, by_start, measure
-from receiver.law.rulebook import JST
+from receiver.law.provisions import JST
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 FAILED = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)

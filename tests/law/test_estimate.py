@@ -58,8 +58,8 @@ def test_an_estimate_is_plain_json_and_says_its_number_source_and_evidence_in_bo
 @pytest.mark.parametrize("sample", SAMPLES, ids=[sample.method for sample in SAMPLES])
 def test_what_only_the_draft_says_is_called_a_draft(sample: Estimate) -> None:
     drafted = sample.citation.evidence == "draft"
-    assert ("案" in sample.citation.text.ja) == drafted
-    assert ("draft" in sample.citation.text.en) == drafted
+    assert ("案" in sample.citation.says.ja) == drafted
+    assert ("draft" in sample.citation.says.en) == drafted
 
 
 WRONG: list[Number] = [-1, -0.5, float("nan"), float("inf"), Decimal("NaN"), Decimal("-Infinity"), True, "7"]  # type: ignore[list-item]

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from receiver.law import lined_yaml
 from receiver.law.near_miss import Answers, Checklist, Fact, NearMiss, assess, faults, shipped
-from receiver.law.provisions import NoProvision
-from receiver.law.rulebook import JST
+from receiver.law.provisions import JST, NoProvision
 
 OLD = datetime(2026, 3, 31, 12, tzinfo=JST)
 NEW = datetime(2026, 4, 1, 12, tzinfo=JST)

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from receiver.law.rulebook import JST, Condition, NoRulebook, Row, Rulebook, ServiceFacts, rulebook_named, rulebook_on, shipped
+from receiver.law.provisions import JST
+from receiver.law.rulebook import Condition, NoRulebook, Row, Rulebook, ServiceFacts, rulebook_named, rulebook_on, shipped
 from receiver.law.verdict import Verdict, judge
 
 HOUR = 3600

@@ -105,7 +105,7 @@ def test_a_total_says_its_sum_and_its_source() -> None:
     result = total([Unit("a", 20_000), Unit("b", 15_000)])
     assert "a 20,000 + b 15,000 = 35,000" in result.formula.ja
     assert "a 20,000 + b 15,000 = 35,000" in result.formula.en
-    assert (result.citation.evidence, "案" in result.citation.text.ja, "draft" in result.citation.text.en) == ("draft", True, True)
+    assert (result.citation.evidence, "案" in result.citation.says.ja, "draft" in result.citation.says.en) == ("draft", True, True)
 
 
 def test_a_long_sum_is_abridged_in_words() -> None:

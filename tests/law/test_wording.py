@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.law.counting import Affected, Count, Method
+from receiver.law.counting import Affected, Count
+from receiver.law.estimate import Method
 from receiver.law.forecast import major_at
-from receiver.law.rulebook import Kind, Rulebook, ServiceFacts, Text, shipped
+from receiver.law.provisions import Text
+from receiver.law.rulebook import Kind, Rulebook, ServiceFacts, shipped
 from receiver.law.verdict import Judgement, Verdict, judge
 from receiver.law.wording import METHODS, VERDICTS, clock_time, explain, length, users
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from receiver.delivery.targets import Refused, Unreachable
 from receiver.delivery.targets.plain_text import lines, one_line
-from receiver.law.rulebook import JST
+from receiver.law.provisions import JST
 from receiver.model import Statement
 
 BEGIN = "<!-- art58 begin -->"

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 from receiver.delivery.targets import Refused, Unreachable
 from receiver.delivery.targets.http import call, decode
 from receiver.delivery.targets.plain_text import lines, one_line
-from receiver.law.rulebook import Text
+from receiver.law.provisions import Text
 from receiver.model import Assessment, Clock, Statement
 
 _MOST_BODY_BYTES = 20_000  # Standard Webhooks recommends less than 20 KB

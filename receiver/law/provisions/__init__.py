@@ -4,14 +4,30 @@ The YAML files beside this one hold the values of the law other than the tables 
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
+from functools import cache
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from receiver.law.rulebook import JST, Evidence, Text
+from receiver.law import lined_yaml
+
+JST = timezone(timedelta(hours=9), "JST")
+"""Asia/Tokyo; it has had no daylight saving time since 1951, so the law needs no time zone database."""
+
+Evidence = Literal["read", "secondary", "draft", "assumed"]
+"""How well a value is proven: the text was read; press or a ministry page; only the draft 論点整理(案); nobody has verified it."""
 
 Basis = Literal["law", "guideline", "practice"]
+
+
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same statement in Japanese and in English."""
+
+    ja: str
+    en: str
+
 
 EVIDENCE: dict[Evidence, Text] = {
     "read": Text("条文を確認", "text read"),
@@ -29,7 +45,8 @@ BASES: dict[Basis, Text] = {
 class Provision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A citation with the days (Asia/Tokyo, both included) on which it holds; None leaves that side open.
 
-    `article` goes down to the paragraph. `source` is an address or the title of a document. What is `read` is known to be so from
+    `article` goes down to the paragraph. `source` is an address or the title of a document, `says` a sentence on what stands there,
+    in our words. What is `read` is known to be so from
     `read_from` on; for earlier days the same is assumed.
     """
 
@@ -38,6 +55,7 @@ class Provision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: Evidence
     basis: Basis
     last_checked: date
+    says: Text | None = None
     valid_from: date | None = None
     valid_to: date | None = None
     read_from: date | None = None
@@ -62,6 +80,11 @@ class Provision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.valid_to or date.max
 
 
+class _Guideline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    check_by: date
+    rules: dict[str, Provision]
+
+
 class Flag(msgspec.Struct, frozen=True):
     """Something a person should look at: a stable code, and the same in words."""
 
@@ -84,6 +107,16 @@ C = TypeVar("C", bound=_Cited)
 def in_force(values: Iterable[C], day: date) -> tuple[C, ...]:
     """Those of the values that hold on the day, in their order."""
     return tuple(value for value in values if value.provision.holds_on(day))
+
+
+@cache
+def _guideline() -> _Guideline:
+    return lined_yaml.convert(lined_yaml.read(Path(__file__).parent / "guideline.yaml"), _Guideline)
+
+
+def guideline(rule: str) -> Provision:
+    """A rule of the accident guideline, its draft or practice by its name in guideline.yaml."""
+    return _guideline().rules[rule]
 
 
 def cite(provision: Provision) -> Text:

@@ -8,8 +8,7 @@ from typing import Literal
 import msgspec
 
 from receiver.law import lined_yaml
-from receiver.law.provisions import NoProvision, Provision, in_force
-from receiver.law.rulebook import Text
+from receiver.law.provisions import NoProvision, Provision, Text, in_force
 
 DutyId = Literal[
     "first_notice",
@@ -51,6 +50,7 @@ class Convention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All duties with all their versions."""
 
+    check_by: date
     duties: tuple[Rule, ...]
     first_day: Convention
 
