@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,16 @@ from prometheus_client import REGISTRY
 import receiver.intake
 import receiver.observation.prometheus
 import receiver.worker  # noqa: F401 - these three register the metrics that processes count
+from docs.markdown import page, table
+from docs.rules_page import rules
 from receiver.cli import config, main
-from receiver.law.provisions import Text
-from receiver.law.rulebook import Row, Rulebook, shipped
-from receiver.law.wording import users
+from receiver.law.rulebook import shipped
 from receiver.storage import heartbeat
 from receiver.storage.database import Database
-from receiver.web.metrics import _StoreCollector
+from receiver.web.metrics import _LawCollector, _StoreCollector
 
-REFERENCE = Path(__file__).parent / "reference"
-NOTE = "<!-- Generated from the code by `make docs`: change it there. -->"
-EVIDENCE = {
-    "read": "本文を確認 / the text itself was read",
-    "secondary": "二次資料による / from a secondary source",
-    "draft": "論点整理（案）による / known from the draft only",
-    "assumed": "仮定 / assumed",
-}
+DOCS = Path(__file__).parent
+REFERENCE = DOCS / "reference"
 ABOUT_CONFIGURATION = """\
 One YAML file holds everything. It is read whole and refused whole: `art58 check config.yaml` names each fault with its line, what
 is wrong and what to do. Unknown and duplicate keys are faults. Relative paths are relative to the file. Secrets are never written
@@ -51,14 +45,6 @@ store when asked: while the worker stands still, so does `art58_tick_last_timest
 - `state` of incidents: `open`, `recovering`, `closed`; of deliveries: `owed`, `claimed`, `sent`, `dead`.
 - `outcome` of notifications: `stored`, `refused`, `unauthorized`, `too_large`, `unavailable`; of queries: `ok`, `failed`.
 - `art58_impact_major_timestamp_seconds` is absent where these users never make it major, however long it lasts."""
-ABOUT_RULEBOOKS = """\
-施行規則第58条第2項第1号の表を、事故の発生日（日本時間）で選ぶ。行は上から順に見て、最初に当てはまる行を使う。
-条件はいずれか一つを満たせばよく、一つの条件の中では時間と利用者数の両方を要する。比較はすべて「以上」。
-
-The table of the day on which the accident occurred (Asia/Tokyo) is used. Rows are tried from the top, the first that fits has the
-service. One condition of a row is enough; inside a condition time *and* users must hold. Every comparison is ≥.
-
-これは法令の写しではない。各表の出典で確認すること。 / This is no copy of the law: check the sources."""
 
 
 def pages() -> dict[Path, str]:
@@ -68,22 +54,14 @@ def pages() -> dict[Path, str]:
         REFERENCE / "config.schema.json": config.schema() + "\n",
         REFERENCE / "cli.md": command_line(),
         REFERENCE / "metrics.md": metrics(),
-        REFERENCE / "rulebooks.md": rulebooks(),
+        REFERENCE / "rules.md": rules("en"),
+        DOCS / "ja" / "rules.md": rules("ja"),
     }
 
 
 def drifted() -> list[Path]:
     """The files that are not what the code says."""
     return [file for file, text in pages().items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
-
-
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def page(title: str, *parts: str) -> str:
-    return "\n\n".join([f"# {title}", NOTE, *parts]) + "\n"
 
 
 def configuration() -> str:
@@ -145,64 +123,17 @@ def _metrics() -> Iterator[tuple[str, ...]]:
         with database.write() as connection:
             heartbeat.beat(connection, "tick", datetime.now(UTC))
         families += [(family, family._labelnames) for family in _StoreCollector(database).collect()]
+        families += [(family, family._labelnames) for family in _LawCollector(shipped(), lambda: datetime.now(UTC)).collect()]
         database.close()
     for family, labels in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         yield f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels) or "–", family.documentation
 
 
-def rulebooks() -> str:
-    """Every row of every rulebook with where it was read and when it was checked."""
-    parts = [ABOUT_RULEBOOKS]
-    newest_first = sorted(shipped(), key=lambda book: book.valid_to or date.max, reverse=True)
-    for book in sorted(newest_first, key=lambda book: book.status != "in_force"):
-        parts += [
-            f"## {book.id}",
-            _facts(book),
-            table(("項 / Row", "役務 / Service", "条件 / Conditions"), list(map(_row, book.rows))),
-        ]
-    return page("規則 / Rulebooks", *parts)
-
-
-def _facts(book: Rulebook) -> str:
-    periodic = book.periodic
-    spell, number = _hours(periodic.duration_seconds), users(periodic.users)
-    facts = {
-        "名称 / Title": f"{book.title.ja} / {book.title.en}",
-        "期間 / In force": _days(book),
-        "条文 / Article": book.article,
-        "出典 / Source": f"<{book.source}>" if book.source.startswith("http") else book.source,
-        "根拠の種類 / Evidence": f"`{book.evidence}` ({EVIDENCE[book.evidence]})",
-        "最終確認 / Last checked": str(book.last_checked),
-        "定期報告 / Periodic report": f"{periodic.article}: {number.ja}以上、または{spell.ja}以上 / ≥ {number.en}, or ≥ {spell.en}",
-        "その出典 / Its source": f"<{periodic.source}> `{periodic.evidence}` ({EVIDENCE[periodic.evidence]})",
-    }
-    return "\n".join(f"- {name}: {said}" for name, said in facts.items())
-
-
-def _days(book: Rulebook) -> str:
-    if book.status != "in_force":
-        return "施行されていない。名前を指定したときだけ使う / never in force, used only when asked for by name"
-    certain = f"; {book.certain_from} から確実 / certain from then on" if book.certain_from else ""
-    return f"{book.valid_from or ''} – {book.valid_to or ''} `{book.valid_days}` ({EVIDENCE[book.valid_days]}){certain}".strip()
-
-
-def _row(row: Row) -> tuple[str, ...]:
-    said = []
-    for condition in row.conditions:
-        spell, number = _hours(condition.duration_seconds), users(condition.users)
-        said.append(f"{spell.ja}以上かつ{number.ja}以上 / ≥ {spell.en} and ≥ {number.en}")
-    return str(row.row), f"{row.title.ja}<br>{row.title.en}", "<br>".join(said)
-
-
-def _hours(seconds: int) -> Text:
-    return Text(f"{seconds / 3600:g}時間", f"{seconds / 3600:g} h")
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["--check"]:
         for file in (stale := drifted()):
-            print(f"docs/reference/{file.name}: not what the code says. Run: make docs", file=sys.stderr)
+            print(f"docs/{file.relative_to(DOCS)}: not what the code says. Run: make docs", file=sys.stderr)
         sys.exit(1 if stale else 0)
     for file, text in pages().items():
         file.write_text(text, encoding="utf-8")

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from receiver.law.counting import Affected
+from receiver.law.explanation import Explanation
 from receiver.law.provisions import Text
 from receiver.law.rulebook import Condition
 from receiver.law.verdict import Verdict
@@ -128,7 +129,12 @@ class Assessment(msgspec.Struct, frozen=True):
     major_since: datetime | None
     major_expected_at: datetime | None
     candidate: bool
-    reason: Text
+    explanation: Explanation
+
+    @property
+    def reason(self) -> Text:
+        """The explanation as one paragraph."""
+        return self.explanation.text
 
 
 class Statement(msgspec.Struct, frozen=True):

@@ -135,6 +135,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[DirectoryTicket | WebhookTicket, ...], Meta(description="where tickets are made; `kind` says in which way")
     ] = ()
     authentication: Annotated[AuthenticationSettings, Meta(description="who may post alerts and read incidents")]
+    rulebooks: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        Meta(description="files with rulebooks of your own; one with the id of a shipped rulebook takes its place"),
+    ] = ()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -179,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 bearer_tokens=tuple(map(secret, self.authentication.bearer_tokens)),
                 basic=tuple(replace(user, password=secret(user.password)) for user in self.authentication.basic),
             ),
+            rulebooks=tuple(str(base / file) for file in self.rulebooks),
         )
 
 
@@ -212,6 +217,12 @@ def complaints(settings: Settings) -> list[Complaint]:
         if ticket.name in names:
             found.append((("tickets", number, "name"), f"{ticket.name!r} is taken", "Give every target a name of its own"))
         names.add(ticket.name)
+    for number, rulebook in enumerate(settings.rulebooks):
+        try:
+            Path(rulebook).open("rb").close()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", "impossible name")
+            found.append((("rulebooks", number), f"{rulebook} cannot be read ({why})", "Check the path and its permissions"))
     for path, secret in secrets(settings):
         try:
             text = secret.read().reveal()

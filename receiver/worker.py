@@ -6,7 +6,7 @@ A fault nobody foresaw ends the process with a trace: whoever started it starts 
 import os
 import threading
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -17,6 +17,8 @@ from receiver.delivery.plan import Route, plan
 from receiver.delivery.targets import Target
 from receiver.incidents.derive import derive_waiting
 from receiver.incidents.tick import tick
+from receiver.law import freshness
+from receiver.law.provisions import in_japan
 from receiver.law.rulebook import Rulebook
 from receiver.model import Assessment, Clock
 from receiver.observation.prometheus import Prometheus
@@ -56,6 +58,7 @@ class Worker:
         self._routes = tuple(route for route, _ in targets)
         self._clock = clock
         self._next_tick: datetime | None = None
+        self._warned_on: date | None = None
         self.dispatchers = [
             Dispatcher(
                 database, target, catalogue, settings.external_url, f"{os.uname().nodename}:{os.getpid()}:{route.target}", clock
@@ -78,6 +81,7 @@ class Worker:
 
     def assess(self, now: datetime) -> list[Assessment]:
         """Assess every living incident at `now` and plan what is owed. Raises StoreUnavailable."""
+        self._warn_of_old_rules(now)
         with TICK_SECONDS.time():
             ticked = tick(self._database, self._prometheus, self._catalogue, self._settings, self._rulebooks, now)
         for assessment in ticked.appended:
@@ -98,6 +102,20 @@ class Worker:
         regular = now + timedelta(seconds=self._settings.tick_seconds)
         self._next_tick = min(regular, ticked.next_at) if ticked.next_at else regular
         return ticked.appended
+
+    def _warn_of_old_rules(self, now: datetime) -> None:
+        """Once on each day in Japan, so also at the start."""
+        today = in_japan(now, "now").date()
+        if today == self._warned_on:
+            return
+        self._warned_on = today
+        for check in freshness.overdue(self._rulebooks, now):
+            log.warning(
+                "rules are past their check date: see whether the law has changed",
+                rules=check.rules,
+                check_by=str(check.check_by),
+                last_checked=str(check.last_checked),
+            )
 
     def deliver(self) -> None:
         """Send everything that is due now, target after target. For tests and single steps; `run` gives each a thread."""

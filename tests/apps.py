@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from receiver.catalogue import Catalogue, Service
 from receiver.law.provisions import Text
+from receiver.law.rulebook import shipped
 from receiver.model import Alert, Assessment, Incident
 from receiver.settings import AuthenticationSettings, BasicUser, PrometheusSettings, SecretRef, Settings
 from receiver.storage import incidents
@@ -104,7 +105,7 @@ class App:
             emergency_calls=True,
             match=('service="voice"',),
         )
-        self.flask = create_app(self.settings, Catalogue((voice,)), self.clock)
+        self.flask = create_app(self.settings, Catalogue((voice,)), shipped(), self.clock)
         self.client: FlaskClient = self.flask.test_client()
 
     def keep(self, kept: Incident, *assessments: Assessment, alerts: Iterable[Alert] = ()) -> None:

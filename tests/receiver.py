@@ -57,7 +57,7 @@ class Receiver:
         catalogue = Catalogue(SERVICES)
         self._prometheus = Prometheus(self.settings.prometheus)
         self.worker = Worker(self.settings, catalogue, self.database, self._prometheus, shipped(), targets, self.clock)
-        self.app = create_app(self.settings, catalogue, self.clock)
+        self.app = create_app(self.settings, catalogue, shipped(), self.clock)
         self._server = make_server("127.0.0.1", 0, self.app, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 
 from receiver.law.counting import Affected, Count
-from receiver.law.provisions import Text
+from receiver.law.explanation import Explanation
+from receiver.law.provisions import Flag, Text
 from receiver.law.rulebook import Condition
 from receiver.law.verdict import Verdict
+from receiver.law.wording import VERDICTS
 from receiver.model import Assessment, Statement
 
 STARTED_AT = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -16,8 +18,16 @@ ASSESSED_AT = STARTED_AT + timedelta(minutes=65)
 RESTORED_AT = STARTED_AT + timedelta(minutes=90)
 
 
+def saying(text: Text) -> Explanation:
+    """An explanation with this text in each of its parts that a target may show."""
+    return Explanation(VERDICTS[Verdict.MAJOR], text, (text,), (text,), (Flag("sample", text),), (text,), ())
+
+
 def assessment(**changes: Any) -> Assessment:
-    """Voice, out for 65 minutes, 42,000 users measured: major."""
+    """Voice, out for 65 minutes, 42,000 users measured: major. Another verdict brings its bounds with it."""
+    verdict = Verdict(changes.get("verdict", Verdict.MAJOR))
+    is_open = verdict == Verdict.INDETERMINATE
+    bounds = {"at_least": Verdict.NONE, "at_most": Verdict.MAJOR} if is_open else {"at_least": verdict, "at_most": verdict}
     count = Count(42_000, "direct", 'sum(art58:users_unable{service="voice"})', ASSESSED_AT, "line")
     sample = Assessment(
         incident_id="inc-1",
@@ -43,12 +53,14 @@ def assessment(**changes: Any) -> Assessment:
         major_since=STARTED_AT + timedelta(hours=1),
         major_expected_at=STARTED_AT + timedelta(hours=1),
         candidate=False,
-        reason=Text(
-            ja="1時間以上かつ3万以上: 65分、42,000人。重大な事故に該当する可能性（要判断）",
-            en="1 h and 30,000 users: 65 min, 42,000. May apply: a person decides",
+        explanation=saying(
+            Text(
+                ja="1時間以上かつ3万以上: 65分、42,000人。重大な事故に該当する可能性（要判断）",
+                en="1 h and 30,000 users: 65 min, 42,000. May apply: a person decides",
+            )
         ),
     )
-    return msgspec.structs.replace(sample, **changes)
+    return msgspec.structs.replace(sample, **bounds | changes)
 
 
 def statement(**changes: Any) -> Statement:

@@ -1,7 +1,10 @@
 """What the pages say is so: generated pages fit the code, examples are accepted by those they are for, links lead somewhere."""
 
+import json
+import os
 import re
 import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +17,16 @@ import yaml
 from docs import generate
 from receiver.cli import config
 from receiver.delivery.targets.webhook import TicketWebhook
+from receiver.law.counting import METHODS
+from receiver.law.rulebook import Rulebook, shipped
 from tests.fakes.ticket_webhook import FakeTicketWebhook
 from tests.samples import statement
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".peers" / "bin"
+LAW = ROOT / "receiver" / "law"
+RULE_FILES = sorted(LAW.rglob("*.yaml"))
+RULE_PAGES = {"en": ROOT / "docs" / "reference" / "rules.md", "ja": ROOT / "docs" / "ja" / "rules.md"}
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCED = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -64,6 +72,76 @@ def test_the_generated_pages_are_what_the_code_says() -> None:
     assert generate.drifted() == [], "run: make docs"
 
 
+def mappings(node: object) -> list[dict[str, Any]]:
+    """Every mapping in a YAML file, the inner ones, too."""
+    if isinstance(node, list):
+        return [found for one in node for found in mappings(one)]
+    if not isinstance(node, dict):
+        return []
+    return [node, *(found for one in node.values() for found in mappings(one))]
+
+
+def rule_ids(node: object) -> list[str]:
+    """What the rules of a file are called: `id`, `label` and `fact`, and the keys of a mapping of rules."""
+    found = []
+    for one in mappings(node):
+        found += [one[key] for key in ("id", "label", "fact") if key in one] + one.get("facts", [])
+        if all(isinstance(rule, dict) and ("article" in rule or "provision" in rule) for rule in one.values()):
+            found += list(one)
+    return found
+
+
+@pytest.mark.parametrize("language", RULE_PAGES)
+@pytest.mark.parametrize("file", RULE_FILES, ids=name)
+def test_every_rule_is_on_the_page_of_rules_of_each_language(file: Path, language: str) -> None:
+    rules, page = yaml.safe_load(file.read_text(encoding="utf-8")), RULE_PAGES[language].read_text(encoding="utf-8")
+    ids = rule_ids(rules)
+    assert ids, "a file of rules whose rules have no names: teach rule_ids"
+    assert [id_ for id_ in ids if not any(as_ in page for as_ in (f"`{id_}`", f"| {id_} |", f"| {id_}<br>", f"### {id_}\n"))] == []
+    texts = [one[language] for one in mappings(rules) if set(one) == {"ja", "en"}]
+    assert [text for text in texts if text not in page] == []
+    assert [one["source"] for one in mappings(rules) if "source" in one and one["source"].partition(" ")[0] not in page] == []
+
+
+@pytest.mark.parametrize("language", RULE_PAGES)
+@pytest.mark.parametrize("file", RULE_FILES, ids=name)
+def test_every_rule_says_how_sure_we_are_and_when_it_was_checked(file: Path, language: str) -> None:
+    rules, lines = yaml.safe_load(file.read_text(encoding="utf-8")), RULE_PAGES[language].read_text(encoding="utf-8").splitlines()
+    cited = [one for one in mappings(rules) if "article" in one and "id" not in one]
+    for rule in cited:
+        days = [str(rule[day]) for day in ("last_checked", "valid_from", "valid_to") if rule.get(day)]
+        wanted = [rule["article"][language], f"`{rule['evidence']}`", *days]
+        assert any(all(one in line for one in wanted) for line in lines), wanted
+
+
+@pytest.mark.parametrize("language", RULE_PAGES)
+@pytest.mark.parametrize("book", shipped(), ids=lambda book: book.id)
+def test_every_threshold_of_every_rulebook_is_in_its_section(book: Rulebook, language: str) -> None:
+    section = re.split(
+        r"^##+ ", RULE_PAGES[language].read_text(encoding="utf-8").partition(f"### {book.id}\n")[2], flags=re.MULTILINE
+    )[0]
+    for row in book.rows:
+        (line,) = re.findall(rf"^\| {row.row} \|.*", section, re.MULTILINE)
+        assert getattr(row.title, language) in line
+        for condition in row.conditions:
+            spell, number = condition.duration_seconds // 3600, f"{condition.users:,}"
+            assert (f"{spell}時間以上かつ{number}人以上" if language == "ja" else f"≥ {spell} h and ≥ {number} users") in line
+
+
+@pytest.mark.parametrize("language", RULE_PAGES)
+def test_every_counting_method_is_on_the_page_of_rules_with_its_formula(language: str) -> None:
+    page = RULE_PAGES[language].read_text(encoding="utf-8")
+    assert [method for method in METHODS if not re.search(rf"^\| \d\. `{method}`<br>", page, re.MULTILINE)] == []
+
+
+def test_the_pages_of_rules_say_the_same_in_both_languages() -> None:
+    def shape(page: Path) -> list[tuple[str, int]]:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        return [(match[0], line.count("|")) for line in lines if (match := re.match(r"#+|\||- |\d+\.", line))]
+
+    assert shape(RULE_PAGES["en"]) == shape(RULE_PAGES["ja"])
+
+
 def test_every_key_of_the_configuration_says_what_it_means() -> None:
     unexplained = [
         line for line in generate.configuration().splitlines() if re.match(r"\| `(?!ja|en)", line) and line.endswith("|  |")
@@ -77,9 +155,23 @@ def test_a_configuration_in_the_docs_is_accepted(example: str, tmp_path: Path) -
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(SIGNING_SECRET)
     (tmp_path / "config.yaml").write_text(example)
-    settings, catalogue = config.load(tmp_path / "config.yaml")
+    settings, catalogue, _ = config.load(tmp_path / "config.yaml")
     assert catalogue.services
     assert settings.authentication.bearer_tokens
+
+
+def test_the_rulebook_in_the_docs_judges_as_the_page_says(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "own-rulebook.md"
+    (own,) = [block for block in blocks(page, "yaml") if "rows" in yaml.safe_load(block)]
+    (tmp_path / "own-2027.yaml").write_text(own)
+    command = blocks(page, "sh")[0].replace("art58 classify", f"{sys.executable} -m receiver.cli classify")
+    run = subprocess.run(["bash", "-ec", command], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert run.returncode == 0, run.stderr
+    answers = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [(a["id"], a["verdict"], a["rulebook"]) for a in answers] == [
+        ("old", "periodic", "JP-TBA58-2026"),
+        ("new", "major", "OWN-2027"),
+    ]
 
 
 @pytest.mark.parametrize("example", yaml_blocks_with("route"))

@@ -4,7 +4,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import click
 import msgspec
@@ -14,7 +14,7 @@ from receiver import __version__
 from receiver.catalogue import Catalogue
 from receiver.cli import config as config_file
 from receiver.law.lined_yaml import FaultyFile
-from receiver.law.rulebook import shipped
+from receiver.law.rulebook import Rulebook, load, shipped
 from receiver.settings import Settings
 
 CONFIG = click.option(
@@ -53,7 +53,7 @@ def main() -> None:
 @CONFIG
 def serve(file: Path) -> None:
     """Run the receiver: take in alerts, assess them, deliver. Ends on SIGTERM or Ctrl-C."""
-    settings, _ = _load(file)
+    settings, _, _ = _load(file)
     from receiver.cli import supervisor
 
     sys.exit(supervisor.serve(settings, file, system_clock))
@@ -63,20 +63,20 @@ def serve(file: Path) -> None:
 @CONFIG
 def web(file: Path) -> None:
     """Run only the part that takes in requests."""
-    settings, catalogue = _load(file)
+    settings, catalogue, rulebooks = _load(file)
     from receiver.cli import supervisor
 
-    supervisor.run_web(settings, catalogue, system_clock)
+    supervisor.run_web(settings, catalogue, rulebooks, system_clock)
 
 
 @main.command()
 @CONFIG
 def worker(file: Path) -> None:
     """Run only the part that assesses and delivers."""
-    settings, catalogue = _load(file)
+    settings, catalogue, rulebooks = _load(file)
     from receiver.cli import supervisor
 
-    sys.exit(supervisor.run_worker(settings, catalogue, system_clock))
+    sys.exit(supervisor.run_worker(settings, catalogue, rulebooks, system_clock))
 
 
 @main.command()
@@ -85,32 +85,42 @@ def worker(file: Path) -> None:
 def check(file: Path, as_json: bool) -> None:
     """Check a configuration file and say of each fault where it is, what is wrong, and what to do."""
     try:
-        _, catalogue = config_file.load(file)
+        _, catalogue, rulebooks = config_file.load(file)
     except FaultyFile as error:
-        if as_json:
-            click.echo(msgspec.json.encode({"ok": False, "faults": error.faults}))
-        else:
-            for fault in error.faults:
-                click.echo(str(fault), err=True)
-            click.echo(f"{len(error.faults)} fault(s): the file is refused", err=True)
+        if not as_json:
+            _refuse(error, "the file is refused")
+        click.echo(msgspec.json.encode({"ok": False, "faults": error.faults}))
         sys.exit(1)
     if as_json:
         click.echo(msgspec.json.encode({"ok": True, "faults": []}))
-    else:
-        click.echo(f"{file}: good, {len(catalogue.services)} service(s)")
+        return
+    own = [book.id for book in rulebooks if book not in shipped()]
+    said = f", changed by your rulebooks: {', '.join(own)}" if own else ""
+    click.echo(f"{file}: good, {len(catalogue.services)} service(s){said}")
 
 
 @main.command()
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--explain", is_flag=True, help="Answer in words, for people.")
-def classify(file: BinaryIO, explain: bool) -> None:
+@click.option(
+    "--rulebooks",
+    "own",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A file with a rulebook of your own; may be given several times.",
+)
+def classify(file: BinaryIO, explain: bool, own: tuple[Path, ...]) -> None:
     """Judge accidents, one JSON object a line (FILE, or standard input), by the law alone: JSON Lines out.
 
     A line that cannot be judged gives an object with its number and the error, and the exit code 1 at the end.
     """
     from receiver.cli import json_lines
 
-    if not json_lines.run(file, sys.stdout.buffer, shipped(), explain=explain):
+    try:
+        rulebooks = load(own, shipped())
+    except FaultyFile as error:
+        _refuse(error, "nothing was judged")
+    if not json_lines.run(file, sys.stdout.buffer, rulebooks, explain=explain):
         sys.exit(1)
 
 
@@ -120,14 +130,18 @@ def schema() -> None:
     click.echo(config_file.schema())
 
 
-def _load(file: Path) -> tuple[Settings, Catalogue]:
+def _load(file: Path) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:
     try:
         return config_file.load(file)
     except FaultyFile as error:
-        for fault in error.faults:
-            click.echo(str(fault), err=True)
-        click.echo(f"{len(error.faults)} fault(s): not started", err=True)
-        sys.exit(1)
+        _refuse(error, "not started")
+
+
+def _refuse(error: FaultyFile, outcome: str) -> NoReturn:
+    for fault in error.faults:
+        click.echo(str(fault), err=True)
+    click.echo(f"{len(error.faults)} fault(s): {outcome}", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

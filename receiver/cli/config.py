@@ -1,4 +1,4 @@
-"""The one configuration file: settings and service catalogue, read, checked whole, and refused whole with every fault."""
+"""The one configuration file: settings, service catalogue and the rulebooks it names, read, checked whole, and refused whole."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,8 @@ from msgspec import Meta
 from receiver import catalogue
 from receiver import settings as settings_room
 from receiver.catalogue import Catalogue, Service
-from receiver.law import lined_yaml
+from receiver.law import lined_yaml, rulebook
+from receiver.law.rulebook import Rulebook
 from receiver.settings import Settings
 
 
@@ -19,15 +20,19 @@ class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     services: Annotated[tuple[Service, ...], Meta(description="the service catalogue")]
 
 
-def load(file: Path) -> tuple[Settings, Catalogue]:
-    """Settings and catalogue of `file`, paths made absolute. Raises lined_yaml.FaultyFile with every fault found."""
+def load(file: Path) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:
+    """Settings and catalogue of `file`, paths made absolute, and the rulebooks to judge by: those shipped and those it names.
+
+    Raises lined_yaml.FaultyFile with every fault of `file`; once it has none, with those of a rulebook.
+    """
     base = file.resolve().parent
 
     def check(config: Config) -> list[settings_room.Complaint]:
         return settings_room.complaints(config.rooted(base)) + catalogue.complaints(config.services)
 
     config = lined_yaml.convert(lined_yaml.read(file), Config, check=check)
-    return config.rooted(base), Catalogue(config.services)
+    settings = config.rooted(base)
+    return settings, Catalogue(config.services), rulebook.load(map(Path, settings.rulebooks), rulebook.shipped())
 
 
 def schema() -> str:

@@ -1,11 +1,10 @@
 """`art58 classify`: JSON Lines in, JSON Lines out."""
 
-from collections.abc import Iterable
 from typing import BinaryIO
 
 import msgspec
 
-from receiver.law.classify import Answer, Case, classify
+from receiver.law.classify import Case, classify, judge_case
 from receiver.law.rulebook import NoRulebook, Rulebook
 
 
@@ -16,30 +15,30 @@ class Error(msgspec.Struct, frozen=True):
     error: str
 
 
-def answers(lines: Iterable[bytes], rulebooks: tuple[Rulebook, ...]) -> Iterable[Answer | Error]:
-    """An answer for each line that is not blank, in their order; the bad ones do not hold up the good ones."""
-    decoder = msgspec.json.Decoder(Case)
-    for number, line in enumerate(lines, start=1):
+def run(source: BinaryIO, sink: BinaryIO, rulebooks: tuple[Rulebook, ...], *, explain: bool) -> bool:
+    """Answer every line of `source` that is not blank, in their order; whether all of them could be judged.
+
+    The bad ones do not hold up the good ones. With `explain` in words, for people.
+    """
+    decoder, encoder = msgspec.json.Decoder(Case), msgspec.json.Encoder()
+    good = True
+    for number, line in enumerate(source, start=1):
         if not line.strip():
             continue
         try:
-            yield classify(decoder.decode(line), rulebooks)
+            case = decoder.decode(line)
+            answer = _in_words(case, rulebooks).encode() if explain else encoder.encode(classify(case, rulebooks))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError, NoRulebook) as error:
-            yield Error(number, str(error))
-
-
-def run(source: BinaryIO, sink: BinaryIO, rulebooks: tuple[Rulebook, ...], *, explain: bool) -> bool:
-    """Answer every line of `source`; whether all of them could be judged."""
-    encoder = msgspec.json.Encoder()
-    good = True
-    for answer in answers(source, rulebooks):
-        good &= isinstance(answer, Answer)
-        text = _for_people(answer).encode() if explain else encoder.encode(answer)
-        sink.write(text + b"\n")
+            good = False
+            answer = f"line {number}: {error}\n".encode() if explain else encoder.encode(Error(number, str(error)))
+        sink.write(answer + b"\n")
     return good
 
 
-def _for_people(answer: Answer | Error) -> str:
-    if isinstance(answer, Error):
-        return f"line {answer.line}: {answer.error}\n"
-    return f"{answer.id}: {answer.verdict.value}\n  {answer.explanation.ja}\n  {answer.explanation.en}\n"
+def _in_words(case: Case, rulebooks: tuple[Rulebook, ...]) -> str:
+    judged, explanation = judge_case(case, rulebooks)
+    lines = [f"{case.id}: {judged.verdict.value}", f"  {explanation.headline.ja}", f"  {explanation.headline.en}"]
+    for heading, texts in explanation.sections:
+        lines.append(f"  {heading.ja} / {heading.en}")
+        lines += [f"    - {text.ja}\n      {text.en}" for text in texts]
+    return "\n".join(lines) + "\n"

@@ -23,7 +23,7 @@ from receiver.delivery.targets import Target
 from receiver.delivery.targets.directory import TicketDirectory
 from receiver.delivery.targets.grafana import GrafanaAnnotations
 from receiver.delivery.targets.webhook import TicketWebhook
-from receiver.law.rulebook import shipped
+from receiver.law.rulebook import Rulebook
 from receiver.model import Clock
 from receiver.observation.prometheus import Prometheus
 from receiver.settings import DirectoryTicket, Settings
@@ -73,19 +73,19 @@ def serve(settings: Settings, config: Path, clock: Clock) -> int:
     return 0
 
 
-def run_web(settings: Settings, catalogue: Catalogue, clock: Clock) -> None:
+def run_web(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> None:
     """gunicorn in this process; it does not return."""
-    _Gunicorn(settings, catalogue, clock).run()
+    _Gunicorn(settings, catalogue, rulebooks, clock).run()
 
 
-def run_worker(settings: Settings, catalogue: Catalogue, clock: Clock) -> int:
+def run_worker(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> int:
     """The worker in this process; the exit code."""
     stop = _stop_on_signals()
     if not _migrated(settings, stop):
         return 0
     database = Database(settings.database)
     prometheus = Prometheus(settings.prometheus)
-    worker = Worker(settings, catalogue, database, prometheus, shipped(), targets(settings, clock), clock)
+    worker = Worker(settings, catalogue, database, prometheus, rulebooks, targets(settings, clock), clock)
     return 0 if worker.run(stop) else 1
 
 
@@ -151,8 +151,8 @@ def _stop_on_signals() -> threading.Event:
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
-    def __init__(self, settings: Settings, catalogue: Catalogue, clock: Clock) -> None:
-        self._settings, self._catalogue, self._clock = settings, catalogue, clock
+    def __init__(self, settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> None:
+        self._settings, self._catalogue, self._rulebooks, self._clock = settings, catalogue, rulebooks, clock
         super().__init__()
 
     def load_config(self) -> None:
@@ -173,7 +173,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return create_app(self._settings, self._catalogue, self._clock)
+        return create_app(self._settings, self._catalogue, self._rulebooks, self._clock)
 
 
 def _forget_metrics(_server: object, worker: Any) -> None:

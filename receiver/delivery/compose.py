@@ -11,6 +11,7 @@ from receiver.model import Alert, Assessment, Incident, Statement
 ALERTS_SHOWN = 20
 MOST_OF_A_LABEL = 200
 MOST_OF_ALL_LABELS = 300
+MOST_OF_EVIDENCE = 1000
 """Characters: what alerts carry is foreign text of any length."""
 
 _STATES = {"open": Text("発生中", "ongoing"), "recovering": Text("復旧確認中", "recovering"), "closed": Text("復旧", "restored")}
@@ -25,7 +26,7 @@ def compose(
     incident: Incident, latest: list[Assessment], alerts: list[Alert], catalogue: Catalogue, external_url: str
 ) -> Statement:
     """The statement on the incident as of its latest assessments."""
-    verdict = gravest([assessment.verdict for assessment in latest])
+    verdict = gravest(latest).verdict
     unmeasured = any(a.candidate and not a.measured for a in latest)
     return Statement(
         key=incident.id,
@@ -87,13 +88,19 @@ def _text(incident: Incident, latest: list[Assessment], alerts: list[Alert], cat
 def _impact(assessment: Assessment, catalogue: Catalogue) -> list[Text]:
     called, number = _called(assessment, catalogue), users_in_words(assessment.affected_users)
     how = Text("計測", "measured") if assessment.measured else Text("未計測・上限", "unmeasured, upper bound")
-    verdict = VERDICTS[assessment.verdict]
+    verdict, sections = VERDICTS[assessment.verdict], assessment.explanation.sections
     return [
         Text("", ""),
         Text(f"■ {called.ja}: {verdict.ja}", f"* {called.en}: {verdict.en}"),
         Text(f"影響利用者数: {number.ja}（{how.ja}）", f"Affected: {number.en} ({how.en})"),
-        assessment.reason,
+        *(_evidence(heading, line) for heading, lines in sections for line in lines),
     ]
+
+
+def _evidence(heading: Text, line: Text) -> Text:
+    # what a query or a fault says is foreign text
+    ja, en = one_line(line.ja, MOST_OF_EVIDENCE), one_line(line.en, MOST_OF_EVIDENCE)
+    return Text(f"{heading.ja}: {ja}", f"{heading.en}: {en}")
 
 
 def _alerts(alerts: list[Alert]) -> list[Text]:

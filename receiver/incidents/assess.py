@@ -8,9 +8,9 @@ from receiver.catalogue import Service
 from receiver.law import forecast
 from receiver.law.counting import Affected, Count, keep_largest
 from receiver.law.estimate import Method
+from receiver.law.explanation import explain_outage
 from receiver.law.rulebook import Row, Rulebook, rulebook_on
 from receiver.law.verdict import Verdict, judge
-from receiver.law.wording import explain
 from receiver.model import Assessment, Incident
 from receiver.observation.users import Reading, UsersObserved
 
@@ -19,7 +19,7 @@ NO_SERIES = "no series gives the users of this equipment"
 RECOVERED_FIRST = "the service recovered before its users could be measured"
 
 # what may differ from tick to tick without anyone caring
-_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "reason"}
+_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "explanation"}
 
 
 def assess(
@@ -71,7 +71,7 @@ def assess(
         major_since=major_since,
         major_expected_at=expected,
         candidate=_is_candidate(judgement.verdict, judgement.at_most, expected, lead, now),
-        reason=explain(judgement, rulebook, affected, started_at, major_since, expected),
+        explanation=explain_outage(judgement, service.facts, rulebook, affected, started_at, major_since, expected),
     )
 
 

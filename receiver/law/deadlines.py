@@ -5,6 +5,7 @@ Asia/Tokyo. Nothing here says that a duty exists: it follows from verdicts that 
 """
 
 from datetime import date, datetime, time, timedelta
+from functools import cache
 
 import msgspec
 
@@ -108,6 +109,19 @@ def duties(matter: Matter, settings: Settings | None = None, rules: Rules | None
     if any(_stands(matter, verdict) is not False for verdict in (Verdict.MAJOR, Verdict.PERIODIC)):
         owed += _public(matter, settings, rules)
     return tuple(sorted(owed, key=_urgency))
+
+
+@cache
+def reports(verdict: Verdict, day: date) -> tuple[str, ...]:
+    """The reports that are owed after an accident of that day with this verdict, by name."""
+    if verdict == Verdict.MAJOR:
+        return ("first_notice", "detailed_report")
+    if verdict == Verdict.NEAR_MISS:
+        return ("near_miss_first_notice", "near_miss_report")
+    if verdict == Verdict.PERIODIC:
+        once_a_year = len(shipped().on("periodic_report", day).period_end_months) == 1
+        return ("annual_report" if once_a_year else "quarterly_report",)
+    return ()
 
 
 def thirty_days(moment: datetime, days: int = 30) -> date:

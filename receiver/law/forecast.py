@@ -1,8 +1,122 @@
-"""When the verdict will rise to major if nothing changes: a clock time, because an outage becomes major by lasting."""
+"""When which verdict will be reached, if users stay and on the present trend: an outage becomes major by lasting and by spreading.
 
-from datetime import datetime
+What is foretold is what `judge` says at that instant and not a microsecond before. An expectation, never a conclusion.
+"""
 
-from receiver.law.rulebook import Row
+import math
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from itertools import combinations
+from statistics import median
+
+import msgspec
+
+from receiver.law import wording
+from receiver.law.provisions import JST, Provision, Text, cite, in_japan
+from receiver.law.rulebook import Condition, Row, Rulebook, ServiceFacts
+from receiver.law.verdict import Circumstances, Judgement, Verdict, judge
+from receiver.law.wording import clock_time, length
+
+TREND = Provision(
+    article=Text("本ソフトウェアの推計方法（法令に定めはない）", "this software's own method (no law prescribes one)"),
+    source="P. K. Sen, Journal of the American Statistical Association 63 (1968), 1379-1389",
+    evidence="assumed",
+    basis="practice",
+    last_checked=date(2026, 11, 21),
+    says=Text(
+        "計測値の組ごとの傾きの中央値。幅は傾きの四分位数の間（信頼区間ではない）",
+        "the median of the slopes between all pairs of samples; the band is between their quartiles, no confidence interval",
+    ),
+)
+
+NEWEST = 60
+"""A trend looks at no more samples than these: 1,770 slopes."""
+
+_HOUR = timedelta(hours=1) // timedelta.resolution
+_SECOND = timedelta(seconds=1)
+_NEVER = datetime.max.replace(tzinfo=JST)
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """How fast the number of affected users grows (negative: falls), with a band around it; exact figures in users per hour."""
+
+    users_per_hour: int | Fraction
+    low: int | Fraction
+    high: int | Fraction
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.users_per_hour <= self.high:
+            raise ValueError(f"{self.users_per_hour} users per hour lies outside its band, {self.low} to {self.high}")
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """When a verdict at least as grave as this one is reached; None is never, all times in Asia/Tokyo.
+
+    `if_users_stay` and `on_trend` start from the users known at least; `latest` grows from them at the lower edge of the trend's
+    band, `earliest` from the users there may be at most, at its upper edge. A time that is past is the earliest that the duration
+    allows: since when there were so many users is not asked.
+
+    `condition` is the one that is fulfilled first on the trend, else the one that needs the fewest more users; a zero in it asks
+    for nothing (the periodic report, clause 2). Where a stop and a degradation are judged apart, in shares not known, it asks for
+    so many users that one of them has enough. `users_lacking` and `time_lacking` are what that condition still needs.
+    """
+
+    verdict: Verdict
+    condition: Condition
+    users_lacking: int
+    time_lacking: timedelta
+    if_users_stay: datetime | None
+    on_trend: datetime | None
+    earliest: datetime | None
+    latest: datetime | None
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """What is to come for one impact; a verdict that these circumstances rule out is None.
+
+    Where `major` comes no later than `periodic`, the periodic report is no event of its own. `users_per_hour` is the trend rounded
+    down for people, None when none was used: without a trend users stay.
+    """
+
+    as_of: datetime
+    ongoing: bool
+    users_per_hour: int | None
+    major: Reached | None
+    periodic: Reached | None
+
+
+class _Path(msgspec.Struct, frozen=True):
+    """A course that the number of users may take. The figure judged is the largest so far, so it never falls."""
+
+    started_at: datetime
+    now: datetime
+    users: int | None
+    users_per_hour: int | Fraction = 0
+    all_users: int | None = None
+    ended_at: datetime | None = None
+
+    def first(self, conditions: Sequence[Condition]) -> datetime | None:
+        """The first instant at which one of the conditions is fulfilled."""
+        return min((at for condition in conditions if (at := self.fulfils(condition))), default=None)
+
+    def fulfils(self, condition: Condition) -> datetime | None:
+        try:
+            lasted, enough = self.started_at + condition.duration, self._are(condition.users)
+        except OverflowError:  # after the year 9999
+            return None
+        if enough is None:
+            return None
+        at = max(lasted, enough)
+        return None if self.ended_at and at > self.ended_at else at
+
+    def _are(self, number: int) -> datetime | None:
+        """When there are so many users, to the first microsecond at which the last of them is whole."""
+        if self.users is None or self.users >= number:
+            return self.started_at
+        if self.users_per_hour <= 0 or (self.all_users is not None and number > self.all_users):
+            return None
+        return self.now + math.ceil(Fraction((number - self.users) * _HOUR) / self.users_per_hour) * timedelta.resolution
 
 
 def major_at(row: Row, started_at: datetime, users: int | None) -> datetime | None:
@@ -10,5 +124,191 @@ def major_at(row: Row, started_at: datetime, users: int | None) -> datetime | No
 
     `users` None stands for any number, however large.
     """
-    durations = [c.duration for c in row.conditions if users is None or users >= c.users]
-    return started_at + min(durations) if durations else None
+    return _Path(started_at, started_at, users).first(row.conditions)
+
+
+def trend(samples: Sequence[tuple[datetime, int]]) -> Trend | None:
+    """The trend of the newest measured numbers of users (Theil-Sen: robust against single wild samples), see TREND.
+
+    Of samples of one instant the largest counts; None with fewer than three instants. Where users fell and rise again below their
+    maximum, the forecast from that maximum is early, not late. Raises ValueError for a time without zone.
+    """
+    by_time: dict[datetime, int] = {}
+    for at, users in samples:
+        moment = in_japan(at, "a sample")
+        by_time[moment] = max(users, by_time.get(moment, users))
+    newest = sorted(by_time.items())[-NEWEST:]
+    if len(newest) < 3:
+        return None
+    slopes = sorted(
+        Fraction((later - earlier) * _HOUR, (end - start) // timedelta.resolution)
+        for (start, earlier), (end, later) in combinations(newest, 2)
+    )
+    quarter = (len(slopes) - 1) // 4
+    return Trend(median(slopes), slopes[quarter], slopes[-1 - quarter])
+
+
+def forecast(
+    facts: ServiceFacts,
+    rulebook: Rulebook,
+    started_at: datetime,
+    now: datetime,
+    users_at_least: int,
+    users_at_most: int | None,
+    circumstances: Circumstances = Circumstances(),  # noqa: B008 - frozen
+    *,
+    trend: Trend | None = None,
+    all_users: int | None = None,
+    ended_at: datetime | None = None,
+) -> Forecast:
+    """When an accident that is judged by these facts reaches which verdict.
+
+    `users_at_most` None is no upper bound. Growth ends at `all_users` (all under the equipment; None: unknown). Of a service that
+    recovered at `ended_at` nothing grows any more, neither time nor users. A present or an end before the start counts as the
+    start: clocks differ. Raises ValueError for a time without zone.
+    """
+    started = in_japan(started_at, "started_at")
+    present = max(in_japan(now, "now"), started)
+    ended = None if ended_at is None else max(in_japan(ended_at, "ended_at"), started)
+    used = trend if ended is None else None
+
+    def path(users: int | None, users_per_hour: int | Fraction) -> _Path:
+        return _Path(started, present, users, users_per_hour, all_users, ended)
+
+    staying, steepest = path(users_at_least, 0), path(users_at_most, used.high if used else 0)
+    expected, flattest = (path(users_at_least, used.users_per_hour), path(users_at_least, used.low)) if used else (staying, staying)
+    judged = _thresholds(facts, rulebook, circumstances)
+    lasted = (ended or present) - started
+
+    def lacking(condition: Condition) -> tuple[int, timedelta]:
+        return max(condition.users - users_at_least, 0), max(condition.duration - lasted, timedelta())
+
+    def reached(verdict: Verdict, *graver: Verdict) -> Reached | None:
+        conceivable = [condition for condition, found in judged if found.at_most in (verdict, *graver)]
+        if not conceivable:
+            return None
+        certain = [condition for condition, found in judged if found.at_least in (verdict, *graver)]
+        nearest = min(certain or conceivable, key=lambda c: (expected.fulfils(c) or _NEVER, *lacking(c)))
+        return Reached(
+            verdict,
+            nearest,
+            *lacking(nearest),
+            if_users_stay=staying.first(certain),
+            on_trend=expected.first(certain),
+            earliest=steepest.first(conceivable),
+            latest=flattest.first(certain),
+        )
+
+    per_hour = math.floor(used.users_per_hour) if used else None
+    return Forecast(present, ended is None, per_hour, reached(Verdict.MAJOR), reached(Verdict.PERIODIC, Verdict.MAJOR))
+
+
+def in_words(forecast: Forecast) -> Text:
+    """The forecast for people; the periodic report is left out where a major accident comes no later."""
+    major, periodic = forecast.major, forecast.periodic
+    if major and periodic and _times(major) == _times(periodic):
+        periodic = None
+    parts = [_entry(each, forecast) for each in (major, periodic) if each]
+    if not parts:
+        parts.append(Text("この事情では報告の基準に達しない見込み", "In these circumstances no reporting threshold is in sight"))
+    elif forecast.users_per_hour is not None:
+        basis = cite(TREND)
+        parts.append(Text(f"傾向の根拠: {basis.ja}", f"Basis of the trend: {basis.en}"))
+    parts.append(Text("見込みであり、要判断", "These are expectations: a person decides"))
+    return Text("。".join(p.ja for p in parts) + "。", ". ".join(p.en for p in parts) + ".")
+
+
+def _thresholds(facts: ServiceFacts, rulebook: Rulebook, circumstances: Circumstances) -> list[tuple[Condition, Judgement]]:
+    """Every time and number of users at which a verdict may change, with what `judge` says of an accident that just reaches it."""
+    conditions, periodic = rulebook.row_of(facts).conditions, rulebook.periodic
+    points = [
+        Condition(periodic.duration_seconds, 0),
+        Condition(0, periodic.users),
+        *conditions,
+        *([Condition(rulebook.clause_2.duration_seconds, 0)] if rulebook.clause_2 else []),
+        # a stop and a degradation judged apart: the larger of the two is known to have half of all, rounded up
+        *(Condition(c.duration_seconds, 2 * c.users - 1) for c in conditions),
+    ]
+    return [(point, judge(facts, rulebook, point.duration, point.users, point.users, circumstances)) for point in points]
+
+
+def _times(reached: Reached) -> tuple[datetime | None, ...]:
+    return reached.if_users_stay, reached.on_trend, reached.earliest, reached.latest
+
+
+def _entry(reached: Reached, forecast: Forecast) -> Text:
+    name = _NAMES[reached.verdict]
+    if reached.if_users_stay and reached.earliest and reached.if_users_stay <= forecast.as_of:
+        since = clock_time(reached.earliest)
+        return Text(
+            f"{name.ja}には、早ければ{since}から達している可能性がある",
+            f"{name.en} may have been reached, as early as {since}",
+        )
+    outlook = _outlook(reached, forecast) if forecast.ongoing else _past(reached)
+    lacking = _still_lacking(reached)
+    return Text(f"{name.ja}には、{outlook.ja}。{lacking.ja}", f"{name.en}: {outlook.en}. {lacking.en}")
+
+
+def _past(reached: Reached) -> Text:
+    none = Text("役務が復旧したため、今後達しない見込み", "as the service recovered, not expected to be reached any more")
+    if reached.earliest is None:
+        return none
+    early = clock_time(reached.earliest)
+    return Text(
+        f"{none.ja}（既に達していた可能性はあり、早ければ{early}）",
+        f"{none.en} (but it may have been before, as early as {early})",
+    )
+
+
+def _outlook(reached: Reached, forecast: Forecast) -> Text:
+    stay, grow, band = _expectation(reached.if_users_stay), _expectation(reached.on_trend), _band(reached)
+    outlook = Text(f"利用者数が変わらなければ{stay.ja}", f"if the number of users stays, {stay.en}")
+    if forecast.users_per_hour is not None:
+        if reached.on_trend == reached.if_users_stay:
+            grow = Text("同じ", "the same")
+        per_hour = f"{forecast.users_per_hour:+,}"
+        outlook = Text(
+            f"{outlook.ja}。現在の傾向（毎時{per_hour}人）では{grow.ja}",
+            f"{outlook.en}; on the present trend ({per_hour} users per hour), {grow.en}",
+        )
+    return Text(f"{outlook.ja}{band.ja}", f"{outlook.en}{band.en}")
+
+
+def _expectation(at: datetime | None) -> Text:
+    if at is None:
+        return Text("達しない見込み", "not expected to be reached")
+    when = clock_time(at)
+    return Text(f"{when}に達する可能性がある", f"it may be reached at {when}")
+
+
+def _band(reached: Reached) -> Text:
+    if reached.earliest is None or reached.earliest == reached.latest:
+        return Text("", "")
+    early = clock_time(reached.earliest)
+    if reached.latest is None:
+        return Text(f"（早ければ{early}、遅ければ達しない）", f" (as early as {early}, or never)")
+    late = clock_time(reached.latest)
+    return Text(f"（早ければ{early}、遅ければ{late}）", f" (as early as {early}, as late as {late})")
+
+
+def _still_lacking(reached: Reached) -> Text:
+    # part of a second still lacks a second
+    asked, time = _asked(reached.condition), length(-(-reached.time_lacking // _SECOND) * _SECOND)
+    more = wording.users(reached.users_lacking)
+    return Text(
+        f"最も近い条件（{asked.ja}）まで、時間はあと{time.ja}、利用者数はあと{more.ja}",
+        f"The nearest condition ({asked.en}) still needs {time.en} and {more.en}",
+    )
+
+
+def _asked(condition: Condition) -> Text:
+    if condition.duration and condition.users:
+        return wording.condition(condition)
+    alone = wording.users(condition.users) if condition.users else length(condition.duration)
+    return Text(f"{alone.ja}以上", f"at least {alone.en}")
+
+
+_NAMES = {
+    Verdict.MAJOR: Text("重大な事故の基準", "The threshold of a major accident"),
+    Verdict.PERIODIC: Text("定期報告の基準", "The threshold of the periodic report"),
+}

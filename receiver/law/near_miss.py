@@ -155,6 +155,14 @@ class NearMiss(msgspec.Struct, frozen=True):
     checked_on: date
     explanation: Text
 
+    @property
+    def at_least(self) -> Verdict:
+        return Verdict.NEAR_MISS if self.outcome == "applies" else Verdict.NONE
+
+    @property
+    def at_most(self) -> Verdict:
+        return Verdict.NONE if self.outcome == "does_not_apply" else Verdict.NEAR_MISS
+
 
 @cache
 def shipped() -> Checklist:

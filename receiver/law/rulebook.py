@@ -9,12 +9,12 @@ from typing import Literal
 import msgspec
 
 from receiver.law import lined_yaml
-from receiver.law.provisions import JST, Evidence, Text
+from receiver.law.provisions import JST, Basis, Evidence, Provision, Text
 
 Kind = Literal["voice", "cellular_lpwa", "unlicensed_lpwa", "email", "messaging", "internet_related", "internet_access", "other"]
 
 
-class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """`duration_seconds` AND `users`, both inclusive (以上)."""
 
     duration_seconds: int
@@ -34,7 +34,7 @@ class ServiceFacts(msgspec.Struct, frozen=True):
     monthly_users_previous_fy: int | None = None
 
 
-class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """One row of the table: whom it takes, and its alternative conditions. No `kinds` means every service."""
 
     row: int
@@ -69,12 +69,13 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class Periodic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Periodic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """What the periodic report asks for: so many users OR so long (報告規則 第7条の3)."""
 
-    article: str
+    article: Text
     source: str
     evidence: Evidence
+    last_checked: date
     duration_seconds: int
     users: int
 
@@ -83,12 +84,29 @@ class Periodic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return timedelta(seconds=self.duration_seconds)
 
 
-class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Clause2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """第58条第2項第2号: all communications through a satellite, submarine cable or comparable facility that the carrier installed
+    are impossible for so long, whatever the number of users.
+    """
+
+    article: Text
+    source: str
+    evidence: Evidence
+    last_checked: date
+    duration_seconds: int
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(seconds=self.duration_seconds)
+
+
+class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """The table in force for accidents that occurred from `valid_from` to `valid_to`, both days included (Asia/Tokyo).
 
     `evidence` is how well the table is known, `valid_days` how well these days are (from `certain_from` on they are certain).
     Under a `stop_only` table degraded quality does not count; under one that judges them `apart` a stop and a degradation never add
-    up. A draft is used only if asked for by name.
+    up. A draft is used only if asked for by name. `check_by` is the day by which somebody must look whether the law has changed;
+    None where it is no longer in force.
     """
 
     id: str
@@ -96,12 +114,14 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     valid_from: date | None
     valid_to: date | None
     valid_days: Evidence
-    article: str
+    article: Text
     source: str
     evidence: Evidence
     last_checked: date
     rows: tuple[Row, ...]
+    clause_2: Clause2 | None
     periodic: Periodic
+    check_by: date | None = None
     status: Literal["in_force", "draft_not_enacted"] = "in_force"
     stop_only: bool = False
     apart: bool = False
@@ -117,14 +137,28 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Of the rows that may be the first, because a fact is not stated, the strictest.
         """
-        conceivable = self._conceivable(facts)
+        conceivable = self.conceivable_rows(facts)
+        if len(conceivable) == 1:
+            return conceivable[0]
         return max(conceivable, key=lambda row: sum(map(row.is_as_strict_as, conceivable)))
 
     def is_row_uncertain(self, facts: ServiceFacts) -> bool:
         """Whether the row hangs on a fact that nobody has stated."""
-        return len(self._conceivable(facts)) > 1
+        return len(self.conceivable_rows(facts)) > 1
 
-    def _conceivable(self, facts: ServiceFacts) -> list[Row]:
+    def citation(self, row: Row) -> Provision:
+        """Where a row of this table stands."""
+        article = self.article
+        if len(self.rows) > 1:
+            article = Text(f"{article.ja}の表の{row.row}の項", f"{article.en}, table, row {row.row}")
+        return self._provision(article, self, self.valid_from, self.valid_to, self.certain_from)
+
+    def citation_of(self, rule: Periodic | Clause2) -> Provision:
+        """Where its periodic report or its clause 2 stands."""
+        return self._provision(rule.article, rule)
+
+    def conceivable_rows(self, facts: ServiceFacts) -> list[Row]:
+        """The rows that may be the first to take the service, from the top: several, where a fact is not stated."""
         conceivable: list[Row] = []
         for row in self.rows:
             takes = row.takes(facts)
@@ -134,6 +168,10 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 break
         return conceivable
 
+    def _provision(self, article: Text, rule: "Rulebook | Periodic | Clause2", *days: date | None) -> Provision:
+        basis: Basis = "law" if self.status == "in_force" or rule is not self else "proposal"
+        return Provision(article, rule.source, rule.evidence, basis, rule.last_checked, None, *days)
+
 
 class _Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file of a book that has the rows of another one."""
@@ -142,7 +180,7 @@ class _Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Text
     status: Literal["draft_not_enacted"]
     based_on: str
-    article: str
+    article: Text
     source: str
     evidence: Evidence
     last_checked: date
@@ -162,10 +200,11 @@ def shipped() -> tuple[Rulebook, ...]:
 def load(files: Iterable[Path], before: tuple[Rulebook, ...] = ()) -> tuple[Rulebook, ...]:
     """The rulebooks of these files with those of `before`; one of the same id takes the place of the earlier one.
 
-    So operators add or overrule a rulebook from a file of their own. Raises lined_yaml.FaultyFile, also where two books in force
-    cover the same day.
+    So operators add or overrule a rulebook from a file of their own; an open-ended one of `before` ends on the eve of a new one.
+    Raises lined_yaml.FaultyFile, also where two books in force cover the same day.
     """
     books = {book.id: book for book in before}
+    earlier = set(books)
     documents = [lined_yaml.read(file) for file in files]
     own = [d for d in documents if not (isinstance(d.values, dict) and "based_on" in d.values)]
     for document in own:
@@ -175,6 +214,8 @@ def load(files: Iterable[Path], before: tuple[Rulebook, ...] = ()) -> tuple[Rule
         if document not in own:
             draft = lined_yaml.convert(document, _Draft)
             books[draft.id] = _resolved(draft, books, document)
+    for id_ in earlier:
+        books[id_] = _ended(books[id_], books.values())
     ordered = tuple(sorted(books.values(), key=lambda book: (book.status != "in_force", book.valid_from or date.min)))
     for document in own:
         _refuse_overlap(document, ordered)
@@ -199,6 +240,16 @@ def rulebook_named(id_: str, rulebooks: tuple[Rulebook, ...]) -> Rulebook:
         if book.id == id_:
             return book
     raise NoRulebook(f"there is no rulebook {id_!r}: known are {', '.join(book.id for book in rulebooks)}")
+
+
+def _ended(book: Rulebook, books: Iterable[Rulebook]) -> Rulebook:
+    """An open-ended book of `before` ends on the eve of the next one: a new table needs no copy of the old one."""
+    if book.valid_to is not None or book.status != "in_force":
+        return book
+    later = [
+        b.valid_from for b in books if b.status == "in_force" and b.valid_from and b.valid_from > (book.valid_from or date.min)
+    ]
+    return msgspec.structs.replace(book, valid_to=min(later) - timedelta(days=1)) if later else book
 
 
 def _resolved(draft: _Draft, books: dict[str, Rulebook], document: lined_yaml.Document) -> Rulebook:

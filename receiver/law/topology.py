@@ -86,7 +86,7 @@ def total(units: Sequence[Unit], overlaps: Iterable[Iterable[str]] = (), *, emer
         union_below = sum(most[child] for child in children[name])
         if below > hit:
             best[name], descend[name] = below, chosen_below
-        most[name] = _union_at_most(unit, hit, best[name], union_below) if unit.failed else union_below
+        most[name] = _union_at_most(unit, hit, best[name], union_below)
     number, descend[None] = overlapping.choose(children.get(None, ()), best)
     chosen = _chosen(descend, best)
     return _as_total(number, {name: best[name] for name in chosen}, sum(most[root] for root in children.get(None, ())))
@@ -120,7 +120,7 @@ def _hit(unit: Unit, emergency_voice: bool) -> Fraction | int:
 
 
 def _union_at_most(unit: Unit, hit: Fraction | int, number: Fraction | int, union_below: Fraction | int) -> Fraction | int:
-    """An upper bound of the users hit by a failed unit or by what is under it."""
+    """An upper bound of the users hit by a unit (none if it works) or by what is under it."""
     if number <= unit.users:
         return min(unit.users, hit + union_below)
     # the counts contradict the tree, or an effect counts user-hours: only the sum bounds it

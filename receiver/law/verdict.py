@@ -5,24 +5,21 @@ else it is `indeterminate`. Every verdict says "may apply: a person decides", ne
 """
 
 import enum
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from receiver.law.estimate import Estimate, Reading
 from receiver.law.rulebook import Condition, Row, Rulebook, ServiceFacts
 
 Cause = Literal["telecom_equipment_failure", "non_telecom_equipment_failure", "no_failure", "unknown"]
 """Failures of telecommunications equipment of other carriers and third parties (cloud) in use count as one's own. Other equipment
-is power, building, ordering systems. Traffic growth alone, or planned work within its plan, is no failure."""
+is power, building, ordering systems. What falls under which: `causes`."""
 
 Effect = Literal["stop", "degradation", "both"]
 Facility = Literal["satellite", "submarine_cable", "comparable"]
-
-CLAUSE_2 = timedelta(hours=2)
-"""第58条第2項第2号: all communications through the facility impossible for at least this long, whatever the number of users."""
-
-CLAUSE_2_ARTICLE = "電気通信事業法施行規則 第58条第2項第2号"
 
 
 class Verdict(enum.StrEnum):
@@ -53,6 +50,14 @@ class Circumstances(msgspec.Struct, frozen=True):
     add_on_function: bool = False
 
 
+class Population(msgspec.Struct, frozen=True):
+    """The users whom a stop, or a degradation, hit, and how long it lasted. `users_at_most` None: no upper bound."""
+
+    users_at_least: int
+    users_at_most: int | None
+    duration: timedelta
+
+
 class Judgement(msgspec.Struct, frozen=True):
     """A verdict with what it rests on.
 
@@ -78,6 +83,38 @@ class Judgement(msgspec.Struct, frozen=True):
     circumstances: Circumstances
 
 
+class Bounded(Protocol):
+    """Whatever has a lightest and a gravest conceivable verdict."""
+
+    @property
+    def at_least(self) -> Verdict: ...
+
+    @property
+    def at_most(self) -> Verdict: ...
+
+
+class Overall(NamedTuple):
+    """The verdict on a whole incident, with the lightest and the gravest conceivable."""
+
+    verdict: Verdict
+    at_least: Verdict
+    at_most: Verdict
+
+
+class OtherVerdict(msgspec.Struct, frozen=True):
+    """Another reading of a counting rule, under which the verdict would be another."""
+
+    reading: Reading
+    verdict: Verdict
+
+
+class _Hit(NamedTuple):
+    """Users before the table for one effect: how long, and how many (None: any number)."""
+
+    duration: timedelta
+    users: int | None
+
+
 def judge(
     facts: ServiceFacts,
     rulebook: Rulebook,
@@ -88,41 +125,66 @@ def judge(
 ) -> Judgement:
     """Judge what an accident of this `duration` did to a service.
 
-    `users_at_least` and `users_at_most` are the same number when the users were measured. The caller chooses the rulebook by
-    the day of occurrence.
+    `users_at_least` and `users_at_most` are the same number when the users were measured. Where some of them had a stop and others
+    a degradation, in numbers not known apart, the effect is "both". The caller chooses the rulebook by the day of occurrence.
     """
-    row = rulebook.row_of(facts)
-    low = _settled(row, rulebook, duration, _fewest(rulebook, users_at_least, circumstances), users_at_least, circumstances)
-    high = _settled(row, rulebook, duration, users_at_most, users_at_most, circumstances)
-    condition = deciding_condition(row, duration, users_at_least)
-    return Judgement(
-        verdict=low if low == high else Verdict.INDETERMINATE,
-        at_least=low,
-        at_most=high,
-        rulebook=rulebook.id,
-        row=row.row,
-        row_uncertain=rulebook.is_row_uncertain(facts),
-        by_clause_2=_fulfils_clause_2(duration, circumstances),
-        condition=condition,
-        duration=duration,
-        users_at_least=users_at_least,
-        users_at_most=users_at_most,
-        margin_seconds=int((duration - condition.duration) // timedelta(seconds=1)),
-        margin_users=users_at_least - condition.users,
-        circumstances=circumstances,
-    )
+    fewest, most = _Hit(duration, users_at_least), _Hit(duration, users_at_most)
+    low: tuple[_Hit, ...] = (fewest,)
+    high: tuple[_Hit, ...] = (most,)
+    if circumstances.effect == "degradation" and _counts_stops_alone(rulebook, circumstances):
+        low, high = (), ()
+    elif circumstances.effect == "both" and _counts_stops_alone(rulebook, circumstances):
+        low = ()
+    elif circumstances.effect == "both" and rulebook.apart:
+        # the larger of the two groups has at least half of all
+        low = (_Hit(duration, -(-users_at_least // 2)),)
+    return _judged(facts, rulebook, fewest, most, (low, high), fewest, circumstances)
 
 
-def gravest(verdicts: list[Verdict]) -> Verdict:
-    """The verdict on an incident with these verdicts on its services.
+def judge_populations(
+    facts: ServiceFacts,
+    rulebook: Rulebook,
+    duration: timedelta,
+    stopped: Population,
+    degraded: Population,
+    together_at_most: int | None = None,
+    circumstances: Circumstances = Circumstances(),  # noqa: B008 - frozen
+) -> Judgement:
+    """Judge an accident with users of both kinds: their union counts, or each kind apart under a rulebook that says so.
 
-    A major impact makes the incident major whatever else is unknown; otherwise one that cannot be told leaves it open.
+    `duration` is that of the accident. The union has at least the users of the larger kind and at most those of both, or
+    `together_at_most` where that is known (all users under the equipment).
     """
-    if Verdict.MAJOR in verdicts:
-        return Verdict.MAJOR
-    if Verdict.INDETERMINATE in verdicts:
-        return Verdict.INDETERMINATE
-    return max(verdicts, key=_GRAVITY.__getitem__, default=Verdict.NONE)
+    circumstances = msgspec.structs.replace(circumstances, effect="both")
+    sums = [users for users in (stopped.users_at_most, degraded.users_at_most) if users is not None]
+    bounds = [sum(sums)] if len(sums) == 2 else []
+    bounds += [] if together_at_most is None else [together_at_most]
+    at_least = max(stopped.users_at_least, degraded.users_at_least)
+    fewest, most = _Hit(duration, at_least), _Hit(duration, max(min(bounds), at_least) if bounds else None)
+    apart = [stopped] if _counts_stops_alone(rulebook, circumstances) else [stopped, degraded] if rulebook.apart else []
+    if not apart:
+        return _judged(facts, rulebook, fewest, most, ((fewest,), (most,)), fewest, circumstances)
+    low = tuple(_Hit(kind.duration, kind.users_at_least) for kind in apart)
+    high = tuple(_Hit(kind.duration, kind.users_at_most) for kind in apart)
+    return _judged(facts, rulebook, fewest, most, (low, high), max(low, key=lambda hit: hit.users or 0), circumstances)
+
+
+def gravest(judged: Iterable[Bounded]) -> Overall:
+    """The verdict on an incident with these verdicts on its services, and on itself (`near_miss.NearMiss`).
+
+    A major impact makes the incident major whatever else is unknown; otherwise what cannot be told, and matters, leaves it open.
+    """
+    bounds = [(each.at_least, each.at_most) for each in judged]
+    low = max((least for least, _ in bounds), key=_GRAVITY.__getitem__, default=Verdict.NONE)
+    high = max((most for _, most in bounds), key=_GRAVITY.__getitem__, default=Verdict.NONE)
+    return Overall(low if low == high else Verdict.INDETERMINATE, low, high)
+
+
+def other_verdicts(estimate: Estimate, judge_users: Callable[[int], Verdict]) -> tuple[OtherVerdict, ...]:
+    """The other readings of a count under which the verdict would differ; `judge_users` gives the verdict on a number of users."""
+    standing = judge_users(estimate.users)
+    others = ((reading, judge_users(reading.users)) for reading in estimate.other_readings)
+    return tuple(OtherVerdict(reading, verdict) for reading, verdict in others if verdict != standing)
 
 
 def deciding_condition(row: Row, duration: timedelta, users: int) -> Condition:
@@ -133,41 +195,70 @@ def deciding_condition(row: Row, duration: timedelta, users: int) -> Condition:
     return min(row.conditions, key=lambda c: c.users)
 
 
+def _counts_stops_alone(rulebook: Rulebook, circumstances: Circumstances) -> bool:
+    """Whether degraded users are left out. All traffic down means a stop, whatever else is said."""
+    return rulebook.stop_only and not circumstances.all_traffic_down
+
+
+def _judged(
+    facts: ServiceFacts,
+    rulebook: Rulebook,
+    fewest: _Hit,
+    most: _Hit,
+    before_the_table: tuple[tuple[_Hit, ...], tuple[_Hit, ...]],
+    decider: _Hit,
+    circumstances: Circumstances,
+) -> Judgement:
+    row = rulebook.row_of(facts)
+    by_clause_2 = _fulfils_clause_2(rulebook, fewest.duration, circumstances)
+    low = _settled(row, rulebook, fewest, before_the_table[0], by_clause_2, circumstances)
+    high = _settled(row, rulebook, most, before_the_table[1], by_clause_2, circumstances)
+    users = decider.users or 0
+    condition = deciding_condition(row, decider.duration, users)
+    return Judgement(
+        verdict=low if low == high else Verdict.INDETERMINATE,
+        at_least=low,
+        at_most=high,
+        rulebook=rulebook.id,
+        row=row.row,
+        row_uncertain=rulebook.is_row_uncertain(facts),
+        by_clause_2=by_clause_2,
+        condition=condition,
+        duration=fewest.duration,
+        users_at_least=fewest.users or 0,
+        users_at_most=most.users,
+        margin_seconds=int((decider.duration - condition.duration) // timedelta(seconds=1)),
+        margin_users=users - condition.users,
+        circumstances=circumstances,
+    )
+
+
 def _settled(
-    row: Row, rulebook: Rulebook, duration: timedelta, table_users: int | None, users: int | None, circumstances: Circumstances
+    row: Row, rulebook: Rulebook, all_: _Hit, table: tuple[_Hit, ...], by_clause_2: bool, circumstances: Circumstances
 ) -> Verdict:
-    """The verdict for a number of users (None: any number, however large); `table_users` of them count before the table."""
+    """The verdict on `all_` users, of whom those in `table` count before the table, each hit by itself."""
     if circumstances.add_on_function or circumstances.cause == "no_failure":
         return Verdict.NONE
-    if circumstances.cause != "non_telecom_equipment_failure":
-        if _fulfils_clause_2(duration, circumstances):
-            return Verdict.MAJOR
-        counts = not rulebook.stop_only or circumstances.effect != "degradation" or circumstances.all_traffic_down
-        if counts and any(duration >= c.duration and _reaches(table_users, c.users) for c in row.conditions):
-            return Verdict.MAJOR
-    if duration >= rulebook.periodic.duration or _reaches(users, rulebook.periodic.users):
+    if by_clause_2:
+        return Verdict.MAJOR
+    if circumstances.cause != "non_telecom_equipment_failure" and any(
+        hit.duration >= c.duration and _reaches(hit.users, c.users) for hit in table for c in row.conditions
+    ):
+        return Verdict.MAJOR
+    if all_.duration >= rulebook.periodic.duration or _reaches(all_.users, rulebook.periodic.users):
         return Verdict.PERIODIC
     return Verdict.NONE
 
 
-def _fewest(rulebook: Rulebook, users: int, circumstances: Circumstances) -> int:
-    """How many of the users count before the table at least, where some had a stop and others a degradation in unknown shares."""
-    if circumstances.effect != "both":
-        return users
-    if rulebook.stop_only:
-        return 0
-    # judged apart, the larger of the two groups has at least half of all
-    return -(-users // 2) if rulebook.apart else users
-
-
-def _fulfils_clause_2(duration: timedelta, circumstances: Circumstances) -> bool:
+def _fulfils_clause_2(rulebook: Rulebook, duration: timedelta, circumstances: Circumstances) -> bool:
     return (
-        circumstances.facility is not None
+        rulebook.clause_2 is not None
+        and circumstances.facility is not None
         and circumstances.all_traffic_down
         and circumstances.installed_by_the_carrier is not False
         and not circumstances.add_on_function
         and circumstances.cause in ("telecom_equipment_failure", "unknown")
-        and duration >= CLAUSE_2
+        and duration >= rulebook.clause_2.duration
     )
 
 

@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 from receiver import intake
 from receiver.catalogue import Catalogue
 from receiver.intake.authentication import Gate
+from receiver.law.rulebook import Rulebook
 from receiver.model import Clock
 from receiver.settings import Settings
 from receiver.storage.database import Database, StoreUnavailable
@@ -16,7 +17,7 @@ BUSY_SECONDS = 2.0
 """How long a request waits for the store: Alertmanager gives up after 10 s at the earliest, and comes again after a 503."""
 
 
-def create_app(settings: Settings, catalogue: Catalogue, clock: Clock) -> Flask:
+def create_app(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> Flask:
     """The app over the store of `settings`, which must have been migrated."""
     app = Flask("receiver.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mib * 1024 * 1024
@@ -25,9 +26,9 @@ def create_app(settings: Settings, catalogue: Catalogue, clock: Clock) -> Flask:
     gate = Gate(settings.authentication)
     app.register_blueprint(intake.blueprint(database, gate, clock))
     app.register_blueprint(api.blueprint(database, gate, clock))
-    app.register_blueprint(pages.blueprint(database, catalogue, gate, clock))
+    app.register_blueprint(pages.blueprint(database, catalogue, rulebooks, gate, clock))
     app.register_blueprint(health.blueprint(database, clock))
-    app.register_blueprint(metrics.blueprint(database))
+    app.register_blueprint(metrics.blueprint(database, rulebooks, clock))
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:

@@ -78,7 +78,7 @@ def as_json(incident: Incident, latest: list[Assessment], now: datetime) -> dict
         "failure_started_at": _time(incident.failure_started_at),
         "failure_start_basis": incident.start_basis,
         "restored_at": _time(incident.restored_at),
-        "verdict": gravest([a.verdict for a in latest]) if latest else None,
+        "verdict": gravest(latest).verdict if latest else None,
         "impacts": [_impact(assessment, now) for assessment in latest],
     }
 

@@ -1,4 +1,4 @@
-"""`/metrics`: what the processes counted, and the present state of the store, read when asked."""
+"""`/metrics`: what the processes counted, the present state of the store, read when asked, and until when the rules are checked."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -8,18 +8,20 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from receiver.model import Assessment
+from receiver.law.freshness import checks
+from receiver.law.rulebook import Rulebook
+from receiver.model import Assessment, Clock
 from receiver.storage import deliveries, heartbeat, notifications
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 
 
-def blueprint(database: Database) -> Blueprint:
+def blueprint(database: Database, rulebooks: tuple[Rulebook, ...], clock: Clock) -> Blueprint:
     room = Blueprint("metrics", __name__)
 
     @room.get("/metrics")
     def metrics() -> Response:
-        text = b"".join(generate_latest(registry) for registry in (_counted(), _stored(database)))
+        text = b"".join(generate_latest(registry) for registry in (_counted(), _stored(database, rulebooks, clock)))
         return Response(text, content_type=CONTENT_TYPE_LATEST)
 
     return room
@@ -34,9 +36,10 @@ def _counted() -> CollectorRegistry:
     return registry
 
 
-def _stored(database: Database) -> CollectorRegistry:
+def _stored(database: Database, rulebooks: tuple[Rulebook, ...], clock: Clock) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(_StoreCollector(database))
+    registry.register(_LawCollector(rulebooks, clock))
     return registry
 
 
@@ -58,6 +61,16 @@ class _StoreCollector:
         if ticked:
             yield _gauge("art58_tick_last_timestamp_seconds", "When all incidents were last assessed", [((), ticked.timestamp())])
         yield from _impacts([assessment for impacts in latest.values() for assessment in impacts])
+
+
+class _LawCollector:
+    def __init__(self, rulebooks: tuple[Rulebook, ...], clock: Clock) -> None:
+        self._rulebooks, self._clock = rulebooks, clock
+
+    def collect(self) -> Iterator[Metric]:
+        ends = [((check.rules,), check.ends_at.timestamp()) for check in checks(self._rulebooks, self._clock())]
+        told = "End of the day by which somebody must look whether the law has changed these rules"
+        yield _gauge("art58_law_check_by_timestamp_seconds", told, ends, "rules")
 
 
 def _impacts(latest: list[Assessment]) -> Iterator[Metric]:

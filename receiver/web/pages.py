@@ -4,6 +4,8 @@ from flask import Blueprint, Response, render_template
 
 from receiver.catalogue import Catalogue
 from receiver.intake.authentication import Gate
+from receiver.law.freshness import overdue
+from receiver.law.rulebook import Rulebook
 from receiver.law.verdict import gravest
 from receiver.law.wording import METHODS, VERDICTS, clock_time, length, users
 from receiver.model import Clock
@@ -15,10 +17,11 @@ from receiver.web.api import MOST_REFUSED, admitted, body_head
 MOST_ALERTS = 200
 
 
-def blueprint(database: Database, catalogue: Catalogue, gate: Gate, clock: Clock) -> Blueprint:
+def blueprint(database: Database, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], gate: Gate, clock: Clock) -> Blueprint:
     room = Blueprint("pages", __name__, template_folder="templates")
 
     def incident(id_: str) -> Response | str:
+        now = clock()
         with database.read() as connection:
             found = store.get(connection, id_)
             if found is None:
@@ -30,14 +33,15 @@ def blueprint(database: Database, catalogue: Catalogue, gate: Gate, clock: Clock
         return render_template(
             "incident.html",
             incident=found,
-            verdict=VERDICTS[gravest([a.verdict for a in latest])],
+            verdict=VERDICTS[gravest(latest).verdict],
             latest=latest,
             history=history,
             alerts=alerts[:MOST_ALERTS],
             alerts_left_out=max(0, len(alerts) - MOST_ALERTS),
             deliveries=sent,
             services=catalogue.by_name,
-            now=clock(),
+            now=now,
+            overdue=overdue(rulebooks, now),
             verdicts=VERDICTS,
             methods=METHODS,
             clock_time=clock_time,
@@ -48,7 +52,9 @@ def blueprint(database: Database, catalogue: Catalogue, gate: Gate, clock: Clock
     def refused() -> str:
         with database.read() as connection:
             found = notifications.refused(connection, MOST_REFUSED)
-        return render_template("refused.html", refused=found, clock_time=clock_time, body_head=body_head)
+        return render_template(
+            "refused.html", refused=found, overdue=overdue(rulebooks, clock()), clock_time=clock_time, body_head=body_head
+        )
 
     room.add_url_rule("/incidents/<id_>", "incident", admitted(gate, incident))
     room.add_url_rule("/refused", "refused", admitted(gate, refused))

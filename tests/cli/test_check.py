@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from receiver.cli import config, main
+from receiver.law.rulebook import rulebook_named, shipped
 from receiver.settings import Secret
+from tests import own_rulebooks
 
 MINIMAL = """\
 prometheus:
@@ -362,6 +364,34 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "'grafana' is taken",
         "a name of its own",
     ),
+    "rulebook missing": (
+        MINIMAL + "rulebooks:\n  - none.yaml\n",
+        12,
+        "rulebooks[0]",
+        "none.yaml cannot be read (No such file or directory)",
+        "Check the path",
+    ),
+    "rulebook is a folder": (
+        MINIMAL + "rulebooks: [secrets]\n",
+        11,
+        "rulebooks[0]",
+        "secrets cannot be read (Is a directory)",
+        "Check the path",
+    ),
+    "rulebook of an impossible name": (
+        MINIMAL + 'rulebooks: ["a\\0b"]\n',
+        11,
+        "rulebooks[0]",
+        "cannot be read (impossible name)",
+        "Check the path",
+    ),
+    "rulebook without a name": (
+        MINIMAL + "rulebooks: ['']\n",
+        11,
+        "rulebooks[0]",
+        "expected `str` of length >= 1",
+        "Correct the value",
+    ),
     # secrets are not where they should be
     "secret file missing": (
         changed("webhook-token", "no-such-token"),
@@ -509,7 +539,7 @@ def test_a_secret_variable_with_characters_beyond_ascii_is_refused_too(check: Ch
 def test_a_secret_file_from_another_editor_is_read(file: Path, content: str) -> None:
     (file.parent / "secrets" / "webhook-token").write_bytes(content.encode())
     file.write_text(MINIMAL)
-    settings, _ = config.load(file)
+    settings, *_ = config.load(file)
     assert settings.authentication.bearer_tokens[0].read().reveal() == SECRET
 
 
@@ -579,7 +609,7 @@ def test_a_secret_shows_itself_only_when_asked() -> None:
 def test_a_secret_is_the_first_line_of_its_file_without_blanks(file: Path) -> None:
     (file.parent / "secrets" / "webhook-token").write_text("\n  first \nsecond\n")
     file.write_text(MINIMAL)
-    settings, _ = config.load(file)
+    settings, *_ = config.load(file)
     assert settings.authentication.bearer_tokens[0].read().reveal() == "first"
 
 
@@ -588,7 +618,7 @@ def test_relative_paths_are_those_of_the_configuration_file(
 ) -> None:
     file.write_text(WHOLE)
     monkeypatch.chdir(file.parent)
-    settings, _ = config.load(Path("config.yaml"))
+    settings, *_ = config.load(Path("config.yaml"))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert settings.database == f"sqlite:///{file.parent}/data/art58.db"
     assert [ticket.path for ticket in settings.tickets if ticket.name == "desk"] == [f"{file.parent}/tickets"]  # type: ignore[union-attr]
@@ -602,7 +632,7 @@ def test_relative_paths_are_those_of_the_configuration_file(
 )
 def test_a_store_of_its_own_is_a_file_beside_the_configuration_or_an_absolute_one(file: Path, written: str, read: str) -> None:
     file.write_text(MINIMAL + f"database_url: {written}\n")
-    settings, _ = config.load(file)
+    settings, *_ = config.load(file)
     assert settings.database == read.format(base=file.parent)
 
 
@@ -617,6 +647,42 @@ def test_without_a_name_the_file_is_config_yaml_here(file: Path, monkeypatch: py
     monkeypatch.chdir(file.parent)
     result = CliRunner().invoke(main, ["check"])
     assert (result.exit_code, result.stdout) == (0, "config.yaml: good, 1 service(s)\n")
+
+
+def test_rulebooks_of_ones_own_are_counted_and_named(check: Check, file: Path) -> None:
+    own_rulebooks.write(file.parent)
+    result = check(MINIMAL + "rulebooks: [ended.yaml, own.yaml]\n")
+    said = f"{file}: good, 1 service(s), changed by your rulebooks: JP-TBA58-2026, OWN\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (0, said, "")
+
+
+def test_rulebooks_of_ones_own_lie_beside_the_configuration_and_add_to_those_shipped(
+    check: Check, file: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_rulebooks.write(file.parent)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    check(MINIMAL + "rulebooks: [ended.yaml, own.yaml]\n")
+    *_, rulebooks = config.load(file)
+    assert [book.id for book in rulebooks if book not in shipped()] == ["JP-TBA58-2026", "OWN"]
+    assert rulebook_named("JP-TBA58-2019", rulebooks) in shipped()
+
+
+@pytest.mark.parametrize("command", ["check", "serve", "web", "worker"])
+def test_a_faulty_rulebook_is_refused_with_its_own_file_and_line(check: Check, file: Path, command: str) -> None:
+    own_rulebooks.write(file.parent)
+    faulty = file.parent / "own.yaml"
+    faulty.write_text(changed("id: OWN\n", "id: OWN\nvalid_until: 2027-04-01\n", faulty.read_text(encoding="utf-8")))
+    file.write_text(MINIMAL + "rulebooks: [ended.yaml, own.yaml]\n", encoding="utf-8")
+    result = CliRunner().invoke(main, [command, str(file)] if command == "check" else [command, "--config", str(file)])
+    assert result.exit_code == 1
+    assert f"{faulty}:2: valid_until: unknown key." in result.stderr
+
+
+def test_two_rulebooks_for_the_same_day_are_refused(check: Check, file: Path) -> None:
+    own_rulebooks.write(file.parent, from_day="2026-04-01")
+    (fault,) = faults_of(check(MINIMAL + "rulebooks: [own.yaml]\n", "--json"))
+    assert (fault["file"], fault["key"]) == (str(file.parent / "own.yaml"), "valid_from")
+    assert "covers days of JP-TBA58-2026, too" in fault["wrong"]
 
 
 @pytest.mark.parametrize("arguments", [["check", "a.yaml", "b.yaml"], ["check", "--yaml"], ["chek"]])

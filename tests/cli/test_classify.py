@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from receiver.cli import main
+from tests import own_rulebooks
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "classify-vectors.json").read_text("utf-8"))
 CASE: dict[str, Any] = {
@@ -103,4 +104,21 @@ def test_a_bad_line_gives_its_number_and_the_good_ones_are_still_answered(bad: s
 def test_blank_lines_are_nothing_and_people_get_words() -> None:
     assert classify("", CASE, "  ")[0] == 0
     result = CliRunner().invoke(main, ["classify", "--explain"], input=json.dumps(CASE))
-    assert result.stdout.startswith("one: major\n  重大な事故に該当する可能性（要判断）。")
+    assert result.stdout.startswith("one: major\n  重大な事故に該当する可能性（要判断）\n  may apply")
+    for heading in ("区分 / Row", "計算 / Arithmetic", "根拠 / Basis"):
+        assert heading in result.stdout
+
+
+def test_rulebooks_of_ones_own_judge_the_accidents_of_their_days(tmp_path: Path) -> None:
+    options = [word for name in own_rulebooks.write(tmp_path) for word in ("--rulebooks", str(tmp_path / name))]
+    small = CASE | {"duration_s": 60, "users": 10}
+    _, answers = classify(small, small | {"occurred_at": "2027-04-01T00:00:00+09:00"}, options=tuple(options))
+    assert [(answer["rulebook"], answer["verdict"]) for answer in answers] == [("JP-TBA58-2026", "none"), ("OWN", "major")]
+
+
+def test_with_a_faulty_rulebook_nothing_is_judged(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("id: OWN\nid: OWN\n")
+    for name, said in (("own.yaml", "own.yaml:2: id: key given twice"), ("none.yaml", "none.yaml:1: file: cannot be read")):
+        result = CliRunner().invoke(main, ["classify", "--rulebooks", str(tmp_path / name)], input=json.dumps(CASE))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{tmp_path}/{said}" in result.stderr

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.serving import Served, until
+from tests import own_rulebooks
+from tests.serving import VOICE, Served, until
 
 BODY = (
     Path(__file__).parents[1] / "data" / "alertmanager" / "alertmanager-0.33.1" / "01-single-firing.json"
@@ -131,3 +132,15 @@ def test_with_a_faulty_configuration_it_does_not_start_and_tells_every_fault(tmp
     assert "services[0].emergency_calls" in served.log
     assert "services[0].match[0]" in served.log
     assert "Traceback" not in served.log
+
+
+def test_rulebooks_of_ones_own_judge_and_are_watched(tmp_path: Path) -> None:
+    files = own_rulebooks.write(tmp_path, from_day="2026-04-02", until="2026-04-01")
+    mobile = VOICE | {"match": ['service="mobile"']}
+    with Served(tmp_path, rulebooks=list(files), services=[mobile]) as served:
+        assert served.request("POST", "/webhook/alertmanager", BODY)[0] == 200
+        impacts = until(lambda: [i for one in served.request("GET", "/api/v1/incidents")[1]["incidents"] for i in one["impacts"]])
+        assert [impact["rulebook"] for impact in impacts] == ["OWN"]
+        figures = served.request("GET", "/metrics")[1]
+        assert 'art58_law_check_by_timestamp_seconds{rules="OWN"}' in figures
+        assert 'rules="JP-TBA58-2026"' not in figures

@@ -25,7 +25,7 @@ from tests.fakes.faults import FakeServer, FaultKind
 from tests.fakes.grafana import FakeGrafana
 from tests.fakes.memory import MemoryTarget
 from tests.fakes.ticket_webhook import FakeTicketWebhook
-from tests.samples import RESTORED_AT, assessment, statement
+from tests.samples import RESTORED_AT, assessment, saying, statement
 
 TOKEN = "glsa_Zt7Qx0PvN4"
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -213,7 +213,7 @@ def test_hostile_text_stays_text(place: Place, text: str) -> None:
     hostile = {
         "title": Text(ja=text, en=text),
         "text": Text(ja=text, en=text),
-        "assessments": (assessment(service=text, reason=Text(ja=text, en=text)),),
+        "assessments": (assessment(service=text, explanation=saying(Text(ja=text, en=text))),),
     }
     remote_id = place.target.create(statement(**hostile))
     place.target.update(remote_id, statement(number=4, **hostile))

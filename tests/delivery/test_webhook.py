@@ -14,7 +14,7 @@ from receiver.law.counting import Affected
 from receiver.law.provisions import Text
 from tests.fakes.faults import FaultKind
 from tests.fakes.ticket_webhook import FakeTicketWebhook
-from tests.samples import RESTORED_AT, assessment, statement
+from tests.samples import RESTORED_AT, assessment, saying, statement
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -44,10 +44,8 @@ def test_a_message_has_all_that_a_ticket_needs(desk: FakeTicketWebhook, target: 
     resolved = statement(number=5, restored_at=RESTORED_AT, resolved=True, assessments=(assessment(), unmeasured))
     target.resolve("INC-7", resolved)
 
-    reason = {
-        "ja": "1時間以上かつ3万以上: 65分、42,000人。重大な事故に該当する可能性（要判断）",
-        "en": "1 h and 30,000 users: 65 min, 42,000. May apply: a person decides",
-    }
+    reason = {"ja": assessment().reason.ja, "en": assessment().reason.en}
+    assert "42,000" in reason["ja"]
     voice = {
         "service": "voice",
         "verdict": "major",
@@ -211,7 +209,7 @@ def test_what_else_a_2xx_says_does_not_matter(desk: FakeTicketWebhook, target: T
 @pytest.mark.parametrize("impacts", [1, 7, 100])
 def test_a_message_stays_below_20_kb(desk: FakeTicketWebhook, target: TicketWebhook, character: str, impacts: int) -> None:
     text = Text(ja=character * 50_000, en=character * 50_000)
-    one = assessment(service=text.ja, reason=text, affected=Affected(problem=text.ja))
+    one = assessment(service=text.ja, explanation=saying(text), affected=Affected(problem=text.ja))
     target.create(statement(title=text, text=text, assessments=(one,) * impacts, tags=(text.ja,) * 50))
 
     (message,) = desk.messages.values()

@@ -79,6 +79,7 @@ EVERYTHING: Values = {
             }
         ],
     },
+    "rulebooks": {"own.yaml": (ROOT / "receiver" / "law" / "rulebooks" / "jp-tba58-2026.yaml").read_text(encoding="utf-8")},
     "secrets": dict(zip(("webhook-token", "grafana-token", "itsm-secret"), WORDS_OF_SECRETS, strict=True)),
     "serviceMonitor": {"enabled": True, "labels": {"release": "kps"}, "interval": "1m"},
     "prometheusRule": {"enabled": True, "labels": {"release": "kps"}},
@@ -192,6 +193,9 @@ def test_templates_in_the_extra_manifests_are_expanded() -> None:
         ({"config": {"authentication": None}}, "authentication"),
         ({"secrets": {"grafana-token": ""}}, "grafana-token"),
         ({"secrets": {"../etc/passwd": "x"}}, "etc/passwd"),
+        ({"rulebooks": {"config.yaml": "x"}}, "config.yaml"),
+        ({"rulebooks": {"../own.yaml": "x"}}, "own.yaml"),
+        ({"rulebooks": {"own.yaml": {"id": "OWN"}}}, "own"),
     ],
 )
 def test_a_value_that_cannot_be_right_is_refused_by_name(values: Values, named: str) -> None:
@@ -218,6 +222,7 @@ def test_a_changed_config_rolls_the_pod() -> None:
 
     assert checksum({"config": {"tick_seconds": 30}}) != checksum({})
     assert checksum({"podLabels": {"tier": "monitoring"}}) == checksum({})
+    assert checksum({"rulebooks": {"own.yaml": "a"}}) != checksum({"rulebooks": {"own.yaml": "b"}})
 
 
 def test_a_changed_secret_rolls_the_pod_and_a_generated_one_does_not() -> None:
@@ -275,11 +280,20 @@ def test_the_receiver_accepts_the_rendered_config(values: Values, tmp_path: Path
     (tmp_path / "secrets").mkdir()
     for key, value in manifest(values, "Secret")["data"].items():
         (tmp_path / "secrets" / key).write_bytes(base64.b64decode(value))
+    for name, text in manifest(values, "ConfigMap", "art58-receiver")["data"].items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     file = tmp_path / "config.yaml"
-    file.write_text(manifest(values, "ConfigMap", "art58-receiver")["data"]["config.yaml"], encoding="utf-8")
     art58 = Path(sys.executable).with_name("art58")
     checked = subprocess.run([art58, "check", file], capture_output=True, text=True, timeout=60, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_rulebooks_of_ones_own_are_named_in_the_config_and_lie_beside_it() -> None:
+    (container,) = pod_template(EVERYTHING)["spec"]["containers"]
+    paths = {m["subPath"]: m["mountPath"] for m in container["volumeMounts"] if "subPath" in m}
+    assert config_of(EVERYTHING)["rulebooks"] == ["own.yaml"]
+    assert paths == {name: f"/etc/art58/{name}" for name in ("config.yaml", "own.yaml")}
+    assert set(manifest(EVERYTHING, "ConfigMap", "art58-receiver")["data"]) == set(paths)
 
 
 # --- secrets

@@ -88,8 +88,8 @@ def test_what_is_known_only_from_the_draft_says_so(rule: object) -> None:
 def test_an_accident_that_lasts_is_counted_to_the_present() -> None:
     duration = measure(Course(FAILED), now=after(hours=3))
     assert (duration.counted, duration.counted_to, duration.ongoing) == (3 * HOUR, after(hours=3), True)
-    assert "現在、継続中" in duration.arithmetic.ja
-    assert "(now, it lasts)" in duration.arithmetic.en
+    assert "JST（現在、継続中）−" in duration.arithmetic.ja
+    assert "JST (now, it lasts) - " in duration.arithmetic.en
 
 
 def test_an_accident_that_is_over_is_not_counted_to_the_present() -> None:
@@ -111,8 +111,8 @@ def test_recovery_announced_before_it_came_is_flagged() -> None:
 def test_a_restart_by_the_user_does_not_extend_it() -> None:
     duration = measure(course(user_action_needed=True))
     assert duration.counted == measure(course()).counted
-    assert "端末の再起動" in duration.arithmetic.ja
-    assert "restart their devices" in duration.arithmetic.en
+    assert "。端末の再起動等の利用者の操作に要した時間は含まない。" in duration.arithmetic.ja
+    assert ". the time users needed to restart their devices is not part of it. " in duration.arithmetic.en
     assert "restart" not in measure(course()).arithmetic.en
 
 
@@ -152,7 +152,10 @@ def test_the_start_of_service_impact_is_kept_beside_the_failure_and_flagged() ->
     duration = measure(course(impact=after(hours=3)))
     assert (duration.counted, duration.from_impact) == (4 * HOUR, 1 * HOUR)
     assert duration.impact_started_at == after(hours=3)
-    assert flags(duration) == {"impact_after_failure"}
+    (flag,) = duration.flags
+    assert flag.code == "impact_after_failure"
+    assert flag.text.ja == "役務への影響の開始から数えると1時間00分00秒（要判断）"
+    assert flag.text.en == "counted from the start of service impact it is 1 h 00 min 00 s: a person decides"
 
 
 def test_an_impact_from_the_failure_on_raises_no_question() -> None:
@@ -181,6 +184,7 @@ def test_a_verdict_that_is_the_same_from_either_start_does_not_differ() -> None:
 def test_with_no_impact_start_known_there_is_nothing_to_compare() -> None:
     found = by_start(measure(course()), lambda spell: "major")
     assert (found.differs, found.from_impact, found.verdict_from_impact) == (False, None, None)
+    assert (found.from_failure, found.verdict_from_failure) == (4 * HOUR, "major")
 
 
 NAIVE = datetime(2026, 11, 21, 12)  # noqa: DTZ001 - a time without zone is what is refused
@@ -189,7 +193,7 @@ NAIVE = datetime(2026, 11, 21, 12)  # noqa: DTZ001 - a time without zone is what
 @pytest.mark.parametrize(
     ("of", "now", "wrong"),
     [
-        (Course(FAILED), None, "no restored_at: give the present time"),
+        (Course(FAILED), None, "^the accident has no restored_at: give the present time as now$"),
         (Course(FAILED, after(seconds=-1)), None, "restored_at .* is before failed_at"),
         (Course(FAILED), after(seconds=-1), "now .* is before failed_at"),
         (course(hours=4), after(hours=3), "restored_at .* is after now"),

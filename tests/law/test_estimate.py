@@ -147,6 +147,10 @@ def test_a_float_stands_for_the_decimal_that_it_prints_as(figure: float) -> None
         (Fraction(0), "0"),
         (Fraction(1, 3 * 10**6), "0.000000333333…"),
         (Fraction("29999.9999999"), "29,999.999999…"),
+        # three digits that say something, and no more decimals than needed for them
+        (Fraction(1, 1111), "0.000900090…"),
+        (Fraction(3001, 3 * 10**6), "0.001000…"),
+        (Fraction(1, 3 * 10**30), f"0.{'0' * 30}…"),
     ],
 )
 def test_a_figure_is_shown_cut_and_never_rounded(figure: Fraction, words: str) -> None:

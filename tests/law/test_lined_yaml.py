@@ -26,6 +26,11 @@ class Electric(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag
     spare: Wheel | None = None
 
 
+class Shelf(msgspec.Struct, forbid_unknown_fields=True):
+    rows: dict[str, list[int]]
+    motor: Annotated[Petrol | Electric, Meta(description="what drives it")] | None = None
+
+
 class Car(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     wheels: Annotated[tuple[Wheel, ...], Meta(max_length=4)] = ()
@@ -146,6 +151,15 @@ def test_a_variant_is_checked_by_its_own_keys(file: Path) -> None:
     ]
 
 
+def test_a_variant_that_may_be_left_out_is_checked_by_its_own_keys_too(file: Path) -> None:
+    text = "rows: {}\nmotor:\n  kind: petrol\n  litres: x\n"
+    assert places(faults_of(file, text, Shelf)) == [(4, "motor.litres", "expected `int`, got `str`")]
+
+
+def test_an_entry_of_a_list_under_a_free_key_is_named_by_its_number(file: Path) -> None:
+    assert places(faults_of(file, "rows:\n  a: [1, x]\n", Shelf)) == [(1, "rows[1]", "expected `int`, got `str`")]
+
+
 def test_all_faults_are_reported_at_once_in_the_order_of_the_lines(file: Path) -> None:
     text = "sold: maybe\nwheels:\n  - {size: 0, colour: red}\n  - size: 16\nspare:\n  size: []\nwings: 2\nbuilt: soon\n"
     assert places(faults_of(file, text)) == [
@@ -199,6 +213,7 @@ def test_the_exception_says_every_fault(file: Path) -> None:
         ("name: a\n---\nname: b\n", 2, "is not YAML: but found another document"),
         ("name: a\nspare: *wheel\n", 2, "is not YAML: found undefined alias"),
         ("name: a\nbell: \x07\n", 2, "is not YAML: special characters are not allowed"),
+        ("\nname: a\nbell: \x07\n\n\n\n", 3, "is not YAML: special characters are not allowed"),
         ("name: a\n? [b, c]\n: 1\n", 2, "a key that is no text"),
         ("name: !!python/object/apply:os.system ['true']\n", 1, "unknown tag"),
         ("name: !!python/name:os.system\n", 1, "unknown tag"),
@@ -208,12 +223,43 @@ def test_the_exception_says_every_fault(file: Path) -> None:
         ("name: a\nsold: !!int ''\n", 2, "not a readable value"),
         ("name: a\nwheels: &w [*w]\n", 2, "an alias that contains itself"),
         ("&all\nname: a\nspare: *all\n", 3, "an alias that contains itself"),
+        ("name: a\nwheels: &w [[[*w]]]\n", 2, "an alias that contains itself"),
     ],
 )
 def test_what_is_not_plain_yaml_is_refused_at_its_line(file: Path, text: str, line: int, wrong: str) -> None:
     (fault,) = faults_of(file, text)
     assert (fault.line, fault.wrong) == (line, wrong)
     assert fault.cure
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "name: a\n  b: c\n",
+            "2: file: is not YAML: mapping values are not allowed here. Check indentation, quotes and colons here",
+        ),
+        ("bell: \x07\n", "1: file: is not YAML: special characters are not allowed. Remove what YAML does not allow"),
+        ("\n" + "[" * 3000, "1: file: is nested too deeply. Write it flatter"),
+        ("name: \u8eca\n", "1: file: is not UTF-8 text. Save the file as UTF-8"),
+        ("name: a\nname: b\n", "2: name: key given twice (first on line 1). Keep one of them"),
+        ("sold: yes\n", "1: name: required key is missing. Add it"),
+        ("name: 1\n", "1: name: expected `str`, got `int`. Correct the value as the reference says"),
+        ("name: a\nspare:\n  [b]: 1\n", "3: spare: a key that is no text. Write a name before the colon"),
+        ("name: !mine a\n", "1: name: unknown tag. Use plain YAML values"),
+        ("name: a\nwheels: !mine [1]\n", "2: wheels: unknown tag. Use plain YAML values"),
+        ("name: a\nsold: !!int ''\n", "2: sold: not a readable value. Put it in quotes if it is text"),
+        ("name: a\nwheels: &w [*w]\n", "2: wheels[0]: an alias that contains itself. Write the value out"),
+    ],
+)
+def test_a_fault_says_what_to_do(file: Path, text: str, says: str) -> None:
+    (fault,) = faults_of(file, text.encode("shift-jis"))
+    assert str(fault) == f"{file}:{says}"
+    assert fault.key == ("" if ": file: " in says else says.split(": ")[1])
+
+
+def test_all_keys_that_are_no_text_are_reported(file: Path) -> None:
+    assert [fault.line for fault in faults_of(file, "name: a\n[b]: 1\nsold: yes\n[c]: 2\n")] == [2, 4]
 
 
 @pytest.mark.parametrize("password", ["*Passw0rd", "&Passw0rd &x", "!Passw0rd", "!Passw0rd! x", "[!Passw0rd {}]"])
@@ -238,6 +284,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path, n
     with pytest.raises(FaultyFile) as refused:
         read(tmp_path / name)
     assert str(refused.value) == f"{tmp_path / name}:1: file: cannot be read ({why}). Check the path and its permissions"
+    assert refused.value.faults[0].key == ""
 
 
 def test_a_billion_laughs_are_refused(file: Path) -> None:
@@ -245,7 +292,8 @@ def test_a_billion_laughs_are_refused(file: Path) -> None:
     for before, now in zip("abcdefgh", "bcdefghi", strict=True):
         laughs += f"{now}: &{now} [{', '.join([f'*{before}'] * 10)}]\n"
     (fault,) = faults_of(file, laughs)
-    assert (fault.wrong, fault.cure) == ("has more than 100,000 values", "Use fewer aliases")
+    assert str(fault) == f"{file}:1: file: has more than 100,000 values. Use fewer aliases"
+    assert fault.key == ""
 
 
 def test_a_billion_laughs_in_a_key_are_refused(file: Path) -> None:
@@ -268,6 +316,7 @@ def test_a_list_of_ten_thousand_entries_is_read(file: Path) -> None:
 
 def test_a_path_of_keys_is_written_as_a_person_reads_it() -> None:
     assert dotted(("services", 0, "users", "unable")) == "services[0].users.unable"
+    assert dotted(("Xray",)) == "Xray"
     assert dotted(()) == ""
 
 
@@ -275,6 +324,7 @@ def test_a_fault_at_an_absent_key_names_the_line_of_its_nearest_parent() -> None
     document = Document("f", None, {(): 1, ("a",): 4, ("a", 0): 5})
     assert document.fault(("a", 0, "b", "c"), "w", "c").line == 5
     assert document.fault(("z",), "w", "c").line == 1
+    assert Document("f", None, {}).fault(("z",), "w", "c").line == 1
 
 
 keys = st.text("abcdefgh", min_size=1, max_size=3)

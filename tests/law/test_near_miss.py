@@ -91,9 +91,10 @@ def test_every_item_about_the_equipment_must_hold(fact: str) -> None:
 
 
 def test_without_any_case_there_is_no_near_miss_and_every_case_is_named() -> None:
-    assert not any(decider.holds for decider in assess(class_1(), NEW).decided_by)
-    assert [label for label in labels(assess(class_1(), NEW)) if "ホ" in label] == [f"1号ホ({n})" for n in range(1, 8)]
-    assert [label for label in labels(assess(class_1(), OLD)) if "ホ" in label] == [f"1号ホ({n})" for n in range(1, 6)]
+    second = ["2号（対象設備）", "2号（重大な支障・損傷）"]
+    assert labels(assess(class_1(), NEW)) == [*second, *(f"1号ホ({n})" for n in range(1, 8))]
+    assert labels(assess(class_1(), OLD)) == [*second, *(f"1号ホ({n})" for n in range(1, 6))]
+    assert [decider.holds for decider in assess(class_1(), NEW).decided_by] == [False] * 9
 
 
 @pytest.mark.parametrize("exclusion", ["planned", "within_design", "natural_disaster"])
@@ -138,6 +139,27 @@ def test_whether_it_already_is_a_major_accident_may_be_the_only_question_left() 
     assert (found.outcome, asked(found)) == ("cannot_be_told", {"already_major"})
 
 
+def test_where_class_2_is_fulfilled_class_1_is_not_asked() -> None:
+    assert asked(assess(Answers(class_2_facility=True, class_2_impaired=True), NEW)) == {"already_major"}
+
+
+@pytest.mark.parametrize(
+    ("part", "fact"),
+    [("class_1", "key_function"), ("exclusions", "natural_disaster"), ("class_2", "class_2_impaired")],
+)
+def test_a_point_that_ended_before_the_day_is_not_asked(part: str, fact: str) -> None:
+    book = shipped()
+    ended = [
+        msgspec.structs.replace(item, provision=msgspec.structs.replace(item.provision, valid_to=OLD.date()))
+        if item.fact == fact
+        else item
+        for item in getattr(book, part)
+    ]
+    book = msgspec.structs.replace(book, **{part: tuple(ended)})
+    assert fact in asked(assess(Answers(), OLD, book))
+    assert fact not in asked(assess(Answers(), NEW, book))
+
+
 def test_with_nothing_answered_everything_in_force_is_asked() -> None:
     assert asked(assess(Answers(), NEW)) == set(FACTS) - {"failure_not_noticed"}
     assert asked(assess(Answers(), OLD)) == set(FACTS) - {"capacity_exceeded", "wrong_rollout"}
@@ -162,6 +184,7 @@ def test_what_decided_a_near_miss_is_cited_from_the_text_of_the_day() -> None:
         "1号ヘ（自然災害）",
     ]
     assert [decider.holds for decider in found.decided_by] == [True] * 5 + [False] * 3
+    assert found.checked_on == date(2026, 4, 1)
     assert found.decided_by[4].provision.source.endswith("20260401_508M60000008021")
     assert {decider.provision.evidence for decider in found.decided_by} == {"read"}
 
@@ -210,6 +233,32 @@ def test_the_explanation_names_what_decided_or_what_to_answer() -> None:
     undecided = assess(class_1(wrong_rollout=True, planned=None), NEW).explanation
     assert "未回答: あらかじめ計画されたものか。" in undecided.ja
     assert "Still to be answered: Was it planned in advance? By the text of 2026-04-01. Basis: " in undecided.en
+
+
+def test_the_whole_explanation_in_both_languages() -> None:
+    decided = assess(class_1(two_prefectures=False, key_function=False, burned=True), NEW).explanation
+    assert decided.ja == (
+        "回答の限りではおそれ事態の要件を満たさない（要確認）。"
+        "決め手: 1号ロ=いいえ、1号ニ=いいえ、2号（対象設備）=いいえ、2号（重大な支障・損傷）=いいえ。"
+        "2026-04-01の規定による。根拠: 電気通信事業法施行規則 第58条の2（法令、条文を確認）。"
+    )
+    assert decided.en == (
+        "by these answers not a near-miss (おそれ事態): a person confirms. Decided by: Ordinance Art. 58-2 (1) ロ = no, "
+        "Ordinance Art. 58-2 (1) ニ = no, Ordinance Art. 58-2 (2) = no, Ordinance Art. 58-2 (2) = no. "
+        "By the text of 2026-04-01. Basis: Ordinance Art. 58-2 (law, text read)."
+    )
+    undecided = assess(class_1(burned=True, planned=None, within_design=None), NEW).explanation
+    questions = {question.fact: question.text for question in shipped().questions}
+    assert undecided.ja == (
+        "おそれ事態に該当するか判定できない（要判断）。"
+        f"未回答: {questions['planned'].ja}／{questions['within_design'].ja}。"
+        "2026-04-01の規定による。根拠: 電気通信事業法施行規則 第58条の2（法令、条文を確認）。"
+    )
+    assert undecided.en == (
+        "whether it is a near-miss (おそれ事態) cannot be told yet: a person decides. "
+        f"Still to be answered: {questions['planned'].en} / {questions['within_design'].en} "
+        "By the text of 2026-04-01. Basis: Ordinance Art. 58-2 (law, text read)."
+    )
 
 
 def _expected(a: dict[str, bool], new: bool) -> bool:
@@ -311,9 +360,9 @@ def test_a_checklist_with_two_versions_of_a_case_or_without_a_question_is_refuse
     document = lined_yaml.Document("bad.yaml", book, {("cases", 2): 160, ("questions",): 7})
     with pytest.raises(lined_yaml.FaultyFile) as refused:
         lined_yaml.convert(document, Checklist, faults)
-    assert [(fault.line, fault.wrong) for fault in refused.value.faults] == [
-        (7, "no question for class_2_impaired"),
-        (160, "case 2 is given twice for one day"),
+    assert [(fault.line, fault.wrong, fault.cure) for fault in refused.value.faults] == [
+        (7, "no question for class_2_impaired", "Add one"),
+        (160, "case 2 is given twice for one day", "Close the older one with valid_to"),
     ]
 
 

@@ -15,7 +15,7 @@ title: {ja: 自社の想定, en: our assumption}
 valid_from: 2027-04-01
 valid_to: null
 valid_days: assumed
-article: 想定
+article: {ja: 想定, en: assumption}
 source: https://noc.example/assumptions
 evidence: assumed
 last_checked: 2026-11-21
@@ -23,10 +23,12 @@ rows:
   - row: 1
     title: {ja: すべて, en: everything}
     conditions: [{duration_seconds: 60, users: 10}]
+clause_2: null
 periodic:
-  article: 想定
+  article: {ja: 想定, en: assumption}
   source: https://noc.example/assumptions
   evidence: assumed
+  last_checked: 2026-11-21
   duration_seconds: 60
   users: 5
 """
@@ -46,9 +48,16 @@ def test_an_own_rulebook_overrules_one_of_the_same_name(tmp_path: Path) -> None:
     assert rulebook_named("JP-TBA58-2019", books) == rulebook_named("JP-TBA58-2019", shipped())
 
 
+def test_a_new_table_ends_the_one_in_force_on_its_eve(tmp_path: Path) -> None:
+    books = load([write(tmp_path, GOOD)], shipped())
+    noon = {day: datetime.fromisoformat(f"{day}T12:00:00+09:00") for day in ("2027-03-31", "2027-04-01")}
+    assert [rulebook_on(moment, books).id for moment in noon.values()] == ["JP-TBA58-2026", "OWN-2027"]
+    assert rulebook_named("JP-TBA58-2019", books) == rulebook_named("JP-TBA58-2019", shipped())
+
+
 def test_a_draft_of_ones_own_is_based_on_another_book(tmp_path: Path) -> None:
     text = "id: OWN-DRAFT\ntitle: {ja: 案, en: draft}\nstatus: draft_not_enacted\nbased_on: JP-TBA58-2026\n"
-    text += "article: 案\nsource: 案\nevidence: draft\nlast_checked: 2026-11-21\n"
+    text += "article: {ja: 案, en: draft}\nsource: 案\nevidence: draft\nlast_checked: 2026-11-21\n"
     draft = rulebook_named("OWN-DRAFT", load([write(tmp_path, text)], shipped()))
     assert draft.rows == rulebook_named("JP-TBA58-2026", shipped()).rows
     assert not draft.covers(datetime(2026, 5, 1, tzinfo=UTC).date())
@@ -70,7 +79,10 @@ def test_a_draft_of_ones_own_is_based_on_another_book(tmp_path: Path) -> None:
         (("    conditions", "    kinds: [voice]\n    conditions"), 10, "the last row does not take every service"),
         (("    conditions", "    kinds: [fax]\n    conditions"), 13, "invalid enum value 'fax'"),
         (("id: OWN-2027", "id: OWN-2027\nstop_onyl: true"), 2, "unknown key"),
-        (("OWN-2027", "OTHER"), 3, "covers days of JP-TBA58-2026, too"),
+        (("valid_from: 2027-04-01", "valid_from: 2026-04-01"), 3, "covers days of JP-TBA58-2026, too"),
+        (("valid_from: 2027-04-01", "valid_from: 2025-04-01"), 3, "covers days of JP-TBA58-2019, too"),
+        (("clause_2: null\n", ""), 1, "required key is missing"),
+        (("{ja: 想定, en: assumption}", "想定"), 6, "expected `object`, got `str`"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, change: tuple[str, str], line: int, wrong: str) -> None:
@@ -84,6 +96,6 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, change: tuple[str
 
 def test_a_draft_on_nothing_is_refused(tmp_path: Path) -> None:
     text = "id: X\ntitle: {ja: 案, en: draft}\nstatus: draft_not_enacted\nbased_on: NOWHERE\n"
-    text += "article: 案\nsource: 案\nevidence: draft\nlast_checked: 2026-11-21\n"
+    text += "article: {ja: 案, en: draft}\nsource: 案\nevidence: draft\nlast_checked: 2026-11-21\n"
     with pytest.raises(FaultyFile, match="there is no rulebook 'NOWHERE'"):
         load([write(tmp_path, text)], shipped())

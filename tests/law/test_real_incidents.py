@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from receiver.law.rulebook import ServiceFacts, rulebook_named, rulebook_on, shipped
-from receiver.law.verdict import Circumstances, Verdict, gravest, judge
+from receiver.law.verdict import Circumstances, Judgement, Verdict, gravest, judge
 
 INCIDENTS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "real-incidents.json").read_text("utf-8"))
 OF_CATEGORY = {
@@ -31,15 +31,19 @@ SERVICES = [
 ]
 
 
-def verdict(incident: dict[str, Any], service: dict[str, Any], book: str | None = None) -> Verdict:
-    """What may apply to this service: with users or time unknown, what is certain."""
+def judged(incident: dict[str, Any], service: dict[str, Any], book: str | None = None) -> Judgement:
     occurred_at = datetime.fromisoformat(service.get("start") or incident["start"])
     rulebook = rulebook_named(book, shipped()) if book else rulebook_on(occurred_at, shipped())
     minutes = service["duration_min"] or 0
     users = service["affected_users"]
     circumstances = Circumstances(effect=EFFECTS[service["mode"]])  # type: ignore[arg-type]
     facts = OF_CATEGORY[service["art58_category"]]
-    return judge(facts, rulebook, timedelta(minutes=minutes), users or 0, users, circumstances).at_least
+    return judge(facts, rulebook, timedelta(minutes=minutes), users or 0, users, circumstances)
+
+
+def verdict(incident: dict[str, Any], service: dict[str, Any], book: str | None = None) -> Verdict:
+    """What may apply to this service: with users or time unknown, what is certain."""
+    return judged(incident, service, book).at_least
 
 
 def test_all_fifteen_are_there() -> None:
@@ -59,6 +63,6 @@ def test_a_service_meets_the_rule_of_its_day_as_published(incident: dict[str, An
 @pytest.mark.parametrize("incident", INCIDENTS, ids=lambda incident: incident["id"])
 def test_what_the_ministry_judged_major_is_never_called_less_where_the_inputs_are_complete(incident: dict[str, Any]) -> None:
     if incident["mic_judged_major"] is True and incident["inputs_complete"] and not incident["special_clause"]:
-        assert gravest([verdict(incident, service) for service in incident["services"]]) == Verdict.MAJOR
+        assert gravest(judged(incident, service) for service in incident["services"]).at_least == Verdict.MAJOR
     elif incident["mic_judged_major"] is False:
-        assert gravest([verdict(incident, service) for service in incident["services"]]) != Verdict.MAJOR
+        assert gravest(judged(incident, service) for service in incident["services"]).at_least != Verdict.MAJOR

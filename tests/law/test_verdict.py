@@ -3,7 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, get_args
+from random import Random
+from typing import Any, NamedTuple, get_args
 
 import pytest
 from hypothesis import given
@@ -192,22 +193,48 @@ def test_the_more_users_the_sooner_mobile_data_becomes_major(number: int | None,
     assert major_at(row, STARTED_AT, number) == expected
 
 
+class Bounds(NamedTuple):
+    """What is certain of an impact, and what is conceivable."""
+
+    at_least: Verdict
+    at_most: Verdict
+
+
+NONE, PERIODIC = Bounds(Verdict.NONE, Verdict.NONE), Bounds(Verdict.PERIODIC, Verdict.PERIODIC)
+NEAR_MISS, MAJOR = Bounds(Verdict.NEAR_MISS, Verdict.NEAR_MISS), Bounds(Verdict.MAJOR, Verdict.MAJOR)
+OPEN = Bounds(Verdict.NONE, Verdict.MAJOR)
+PERHAPS_LISTED = Bounds(Verdict.NONE, Verdict.PERIODIC)
+
+
 @pytest.mark.parametrize(
-    ("verdicts", "expected"),
+    ("impacts", "expected"),
     [
-        ([], Verdict.NONE),
-        ([Verdict.NONE, Verdict.PERIODIC, Verdict.NONE], Verdict.PERIODIC),
-        ([Verdict.NEAR_MISS, Verdict.PERIODIC], Verdict.NEAR_MISS),
-        ([Verdict.INDETERMINATE, Verdict.NEAR_MISS], Verdict.INDETERMINATE),
-        ([Verdict.NONE, Verdict.INDETERMINATE], Verdict.INDETERMINATE),
-        ([Verdict.INDETERMINATE, Verdict.MAJOR, Verdict.NONE], Verdict.MAJOR),
+        ([], (Verdict.NONE, Verdict.NONE, Verdict.NONE)),
+        ([NONE, PERIODIC, NONE], (Verdict.PERIODIC, Verdict.PERIODIC, Verdict.PERIODIC)),
+        ([NEAR_MISS, PERIODIC], (Verdict.NEAR_MISS, Verdict.NEAR_MISS, Verdict.NEAR_MISS)),
+        ([OPEN, NEAR_MISS], (Verdict.INDETERMINATE, Verdict.NEAR_MISS, Verdict.MAJOR)),
+        ([NONE, OPEN], (Verdict.INDETERMINATE, Verdict.NONE, Verdict.MAJOR)),
+        ([OPEN, MAJOR, NONE], (Verdict.MAJOR, Verdict.MAJOR, Verdict.MAJOR)),
+        # what is open there is certain here
+        ([PERHAPS_LISTED, PERIODIC], (Verdict.PERIODIC, Verdict.PERIODIC, Verdict.PERIODIC)),
     ],
 )
-def test_the_gravest_impact_speaks_for_the_incident(verdicts: list[Verdict], expected: Verdict) -> None:
-    assert gravest(verdicts) == expected
+def test_the_gravest_impact_speaks_for_the_incident(impacts: list[Bounds], expected: tuple[Verdict, ...]) -> None:
+    assert gravest(impacts) == expected
 
 
-@given(st.lists(st.sampled_from(Verdict), min_size=1))
-def test_the_order_of_the_impacts_does_not_matter(verdicts: list[Verdict]) -> None:
-    assert gravest(verdicts) == gravest(verdicts[::-1])
-    assert gravest(verdicts) in verdicts
+known = st.sampled_from([NONE, PERIODIC, NEAR_MISS, MAJOR, OPEN, PERHAPS_LISTED])
+
+
+@given(st.lists(known, min_size=1), st.randoms())
+def test_the_order_of_the_impacts_does_not_matter(impacts: list[Bounds], random: Random) -> None:
+    shuffled = random.sample(impacts, len(impacts))
+    assert gravest(impacts) == gravest(shuffled)
+
+
+@given(st.lists(known, min_size=1), known)
+def test_one_more_impact_never_lowers_the_verdict_on_the_incident(impacts: list[Bounds], more: Bounds) -> None:
+    gravity = [Verdict.NONE, Verdict.PERIODIC, Verdict.NEAR_MISS, Verdict.MAJOR]
+    before, after = gravest(impacts), gravest([*impacts, more])
+    assert gravity.index(before.at_least) <= gravity.index(after.at_least)
+    assert gravity.index(before.at_most) <= gravity.index(after.at_most)

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from receiver.law.counting import Affected
+from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
 from receiver.model import Delivery
 from receiver.storage import deliveries, notifications
 from tests.apps import BEARER, App, alert, incident
-from tests.samples import ASSESSED_AT, RESTORED_AT, assessment
+from tests.samples import ASSESSED_AT, RESTORED_AT, assessment, saying
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -153,11 +154,11 @@ def test_nothing_that_came_from_outside_becomes_part_of_the_page(app: App, hosti
     own = Seen(page(app))
 
     count = msgspec.structs.replace(assessment().affected.kept[0], query=hostile)
-    reason = msgspec.structs.replace(assessment().reason, ja=hostile, en=hostile)
+    explanation = saying(Text(ja=hostile, en=hostile))
     labels = {"alertname": hostile, "service": hostile, hostile: hostile}
     app.keep(
         incident(equipment=hostile),
-        assessment(number=4, service=hostile, reason=reason, affected=Affected(kept=(count,))),
+        assessment(number=4, service=hostile, explanation=explanation, affected=Affected(kept=(count,))),
         alerts=[alert(labels=labels)],
     )
     with app.database.write() as connection:

@@ -56,6 +56,6 @@ http{{ if .Values.ingress.tls }}s{{ end }}://{{ (first .Values.ingress.hosts).ho
 {{/* config.yaml: the values' config with what only the chart knows. */}}
 {{- define "art58-receiver.config" -}}
 {{- $fixed := dict "listen" "0.0.0.0:9158" "data_dir" "/var/lib/art58" }}
-{{- $defaults := dict "external_url" (include "art58-receiver.externalUrl" .) }}
+{{- $defaults := dict "external_url" (include "art58-receiver.externalUrl" .) "rulebooks" (keys .Values.rulebooks | sortAlpha) }}
 {{- merge $fixed .Values.config $defaults | toYaml }}
 {{- end }}

@@ -169,7 +169,7 @@ def _impact(one: Assessment, most_characters: int) -> dict[str, Any]:
         "duration_seconds": int(one.duration.total_seconds()),
         "major_since": one.major_since,
         "major_expected_at": one.major_expected_at,
-        "reason": _text(one.reason, min(1000, most_characters)),
+        "reason": _text(one.reason, min(4000, most_characters)),
     }
 
 

@@ -19,7 +19,7 @@ JST = timezone(timedelta(hours=9), "JST")
 Evidence = Literal["read", "secondary", "draft", "assumed"]
 """How well a value is proven: the text was read; press or a ministry page; only the draft 論点整理(案); nobody has verified it."""
 
-Basis = Literal["law", "guideline", "practice"]
+Basis = Literal["law", "guideline", "practice", "proposal"]
 
 
 class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +39,7 @@ BASES: dict[Basis, Text] = {
     "law": Text("法令", "law"),
     "guideline": Text("ガイドライン", "guideline"),
     "practice": Text("運用", "practice"),
+    "proposal": Text("案", "proposal, never in force"),
 }
 
 
@@ -80,7 +81,9 @@ class Provision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.valid_to or date.max
 
 
-class _Guideline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GuidelineRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of the guideline, its draft and practice, by the rules' names."""
+
     check_by: date
     rules: dict[str, Provision]
 
@@ -110,13 +113,14 @@ def in_force(values: Iterable[C], day: date) -> tuple[C, ...]:
 
 
 @cache
-def _guideline() -> _Guideline:
-    return lined_yaml.convert(lined_yaml.read(Path(__file__).parent / "guideline.yaml"), _Guideline)
+def guideline_rules() -> GuidelineRules:
+    """All of guideline.yaml."""
+    return lined_yaml.convert(lined_yaml.read(Path(__file__).parent / "guideline.yaml"), GuidelineRules)
 
 
 def guideline(rule: str) -> Provision:
     """A rule of the accident guideline, its draft or practice by its name in guideline.yaml."""
-    return _guideline().rules[rule]
+    return guideline_rules().rules[rule]
 
 
 def cite(provision: Provision) -> Text:
