@@ -1,11 +1,13 @@
 """The frozen values that the rooms hand to each other. Times are aware datetimes, users integers."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 import msgspec
 
 from receiver.law.counting import Affected
+from receiver.law.deadlines import Matter
 from receiver.law.explanation import Explanation
 from receiver.law.provisions import Text
 from receiver.law.rulebook import Condition
@@ -135,6 +137,21 @@ class Assessment(msgspec.Struct, frozen=True):
     def reason(self) -> Text:
         """The explanation as one paragraph."""
         return self.explanation.text
+
+
+def matter(incident: Incident, latest: Iterable[Assessment]) -> Matter:
+    """The incident as far as duties hang on it, by the latest assessment of each service."""
+    certain, possible = set(), set()
+    for assessment in latest:
+        certain.add(assessment.at_least)
+        possible.add(assessment.at_most)
+    return Matter(
+        occurred_at=incident.failure_started_at,
+        verdicts=frozenset(certain),
+        possible=frozenset(possible - certain),
+        known_at=max(incident.opened_at, incident.failure_started_at),
+        restored=incident.restored_at is not None,
+    )
 
 
 class Statement(msgspec.Struct, frozen=True):

@@ -5,11 +5,14 @@ generated from them.
 import os
 import re
 import stat
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from receiver.law import deadlines
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="lower-case letters, digits, - and _")]
 Url = Annotated[
@@ -113,6 +116,41 @@ class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
     basic: Annotated[tuple[BasicUser, ...], Meta(description="users and passwords")] = ()
 
 
+Minutes = Annotated[int, Meta(ge=1, le=1440)]
+TimeOfDay = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description='clock time in Japan, in quotes: "22:00"')]
+
+
+class QuietSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Late night and early morning, in which the public is not told anew every hour."""
+
+    begins: Annotated[TimeOfDay, Meta(description="first minute of it")]
+    ends: Annotated[TimeOfDay, Meta(description="first minute after it")]
+
+
+class DutySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the deadlines on pages, in tickets and in the API depend on, besides the law."""
+
+    first_notice_target_minutes: Annotated[
+        Minutes | None, Meta(description="your own target for the first notice to the ministry; the law says 速やかに, no number")
+    ] = None
+    designated_institution: Annotated[
+        bool, Meta(description="whether you are a 指定公共機関: the public is told within 30 minutes")
+    ] = False
+    quiet_window: Annotated[QuietSettings | None, Meta(description="when the public is not told anew; none: never left out")] = None
+    closed_days: Annotated[tuple[date, ...], Meta(description="days the ministry is closed besides weekends and New Year")] = ()
+
+    @property
+    def of_the_law(self) -> deadlines.Settings:
+        """The same as the law's room takes it."""
+        target, quiet = self.first_notice_target_minutes, self.quiet_window
+        return deadlines.Settings(
+            first_notice_target=None if target is None else timedelta(minutes=target),
+            designated_institution=self.designated_institution,
+            quiet=deadlines.QuietWindow(time.fromisoformat(quiet.begins), time.fromisoformat(quiet.ends)) if quiet else None,
+            closed_days=frozenset(self.closed_days),
+        )
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration file, without the service catalogue. Relative paths are relative to that file."""
 
@@ -131,6 +169,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 1800
     prometheus: Annotated[PrometheusSettings, Meta(description="where users and the start of failures are asked for")]
     grafana: Annotated[GrafanaSettings | None, Meta(description="where annotations are written; none: nowhere")] = None
+    duties: Annotated[DutySettings, Meta(description="what the deadlines depend on, besides the law")] = DutySettings()
     tickets: Annotated[
         tuple[DirectoryTicket | WebhookTicket, ...], Meta(description="where tickets are made; `kind` says in which way")
     ] = ()
@@ -217,6 +256,10 @@ def complaints(settings: Settings) -> list[Complaint]:
         if ticket.name in names:
             found.append((("tickets", number, "name"), f"{ticket.name!r} is taken", "Give every target a name of its own"))
         names.add(ticket.name)
+    quiet = settings.duties.quiet_window
+    if quiet and quiet.begins == quiet.ends:
+        cure = "Give two times, or leave the window out"
+        found.append((("duties", "quiet_window", "ends"), "is when the quiet window begins", cure))
     for number, rulebook in enumerate(settings.rulebooks):
         try:
             Path(rulebook).open("rb").close()

@@ -61,7 +61,13 @@ class Worker:
         self._warned_on: date | None = None
         self.dispatchers = [
             Dispatcher(
-                database, target, catalogue, settings.external_url, f"{os.uname().nodename}:{os.getpid()}:{route.target}", clock
+                database,
+                target,
+                catalogue,
+                settings.duties.of_the_law,
+                settings.external_url,
+                f"{os.uname().nodename}:{os.getpid()}:{route.target}",
+                clock,
             )
             for route, target in targets
         ]

@@ -14,7 +14,7 @@ from receiver.catalogue import Catalogue, Service
 from receiver.law.provisions import Text
 from receiver.law.rulebook import shipped
 from receiver.model import Alert, Assessment, Incident
-from receiver.settings import AuthenticationSettings, BasicUser, PrometheusSettings, SecretRef, Settings
+from receiver.settings import AuthenticationSettings, BasicUser, DutySettings, PrometheusSettings, SecretRef, Settings
 from receiver.storage import incidents
 from receiver.storage.database import Database
 from receiver.web import create_app
@@ -89,6 +89,7 @@ class App:
         self.settings = Settings(
             data_dir=str(folder / "data"),
             prometheus=PrometheusSettings(url="http://127.0.0.1:9"),
+            duties=DutySettings(first_notice_target_minutes=45, designated_institution=True),
             authentication=AuthenticationSettings(
                 bearer_tokens=(SecretRef(file=str(folder / "token")),),
                 basic=(BasicUser("alertmanager", SecretRef(file=str(folder / "password"))),),

@@ -2,11 +2,12 @@
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.targets.plain_text import one_line
-from receiver.law.provisions import Text
+from receiver.law import deadlines
+from receiver.law.provisions import BASES, Text
 from receiver.law.verdict import Verdict, gravest
 from receiver.law.wording import VERDICTS, clock_time, length
 from receiver.law.wording import users as users_in_words
-from receiver.model import Alert, Assessment, Incident, Statement
+from receiver.model import Alert, Assessment, Incident, Statement, matter
 
 ALERTS_SHOWN = 20
 MOST_OF_A_LABEL = 200
@@ -23,7 +24,12 @@ _BASIS = {
 
 
 def compose(
-    incident: Incident, latest: list[Assessment], alerts: list[Alert], catalogue: Catalogue, external_url: str
+    incident: Incident,
+    latest: list[Assessment],
+    alerts: list[Alert],
+    catalogue: Catalogue,
+    duty_settings: deadlines.Settings,
+    external_url: str,
 ) -> Statement:
     """The statement on the incident as of its latest assessments."""
     verdict = gravest(latest).verdict
@@ -32,7 +38,7 @@ def compose(
         key=incident.id,
         number=max(assessment.number for assessment in latest),
         title=_title(incident, verdict, unmeasured, latest, catalogue),
-        text=_text(incident, latest, alerts, catalogue),
+        text=_text(incident, latest, alerts, catalogue, duty_settings),
         verdict=verdict,
         unmeasured=unmeasured,
         tags=("art58", f"a58:{incident.id}", f"verdict:{verdict.value}", *(f"service:{a.service}" for a in latest)),
@@ -67,7 +73,9 @@ def _called(assessment: Assessment, catalogue: Catalogue) -> Text:
     return service.called if service else Text(assessment.service, assessment.service)
 
 
-def _text(incident: Incident, latest: list[Assessment], alerts: list[Alert], catalogue: Catalogue) -> Text:
+def _text(
+    incident: Incident, latest: list[Assessment], alerts: list[Alert], catalogue: Catalogue, duty_settings: deadlines.Settings
+) -> Text:
     since, basis = clock_time(incident.failure_started_at), _BASIS[incident.start_basis]
     lines = [Text(f"故障の発生: {since}（{basis.ja}）", f"Failure began: {since} ({basis.en})")]
     if incident.good_at:
@@ -81,6 +89,7 @@ def _text(incident: Incident, latest: list[Assessment], alerts: list[Alert], cat
         lines.append(Text(f"復旧: {end}（継続時間 {spell.ja}）", f"Restored: {end} (after {spell.en})"))
     for assessment in latest:
         lines += _impact(assessment, catalogue)
+    lines += _duties(incident, latest, duty_settings)
     lines += _alerts(alerts)
     return Text("\n".join(line.ja for line in lines), "\n".join(line.en for line in lines))
 
@@ -95,6 +104,15 @@ def _impact(assessment: Assessment, catalogue: Catalogue) -> list[Text]:
         Text(f"影響利用者数: {number.ja}（{how.ja}）", f"Affected: {number.en} ({how.en})"),
         *(_evidence(heading, line) for heading, lines in sections for line in lines),
     ]
+
+
+def _duties(incident: Incident, latest: list[Assessment], settings: deadlines.Settings) -> list[Text]:
+    lines = []
+    for duty in deadlines.duties(matter(incident, latest), settings):
+        due, basis = clock_time(duty.due_at) if duty.due_at else str(duty.due_on or ""), BASES[duty.basis]
+        ja, en = f"{duty.what.ja}（{basis.ja}、要判断）", f"{duty.what.en} ({basis.en}; a person decides)"
+        lines.append(Text(f"期限 {due or '速やかに'}: {ja}", f"Due {due or 'promptly'}: {en}"))
+    return [Text("", ""), *lines] if lines else []
 
 
 def _evidence(heading: Text, line: Text) -> Text:

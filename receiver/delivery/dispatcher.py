@@ -11,6 +11,7 @@ import structlog
 from receiver.catalogue import Catalogue
 from receiver.delivery.compose import compose
 from receiver.delivery.targets import Refused, Target, Unreachable
+from receiver.law import deadlines
 from receiver.model import Clock, Delivery, Statement
 from receiver.storage import deliveries
 from receiver.storage import incidents as store
@@ -28,11 +29,19 @@ class Dispatcher:
     """Sends to one target. `holder` names who claims; it must differ between processes and threads."""
 
     def __init__(
-        self, database: Database, target: Target, catalogue: Catalogue, external_url: str, holder: str, clock: Clock
+        self,
+        database: Database,
+        target: Target,
+        catalogue: Catalogue,
+        duty_settings: deadlines.Settings,
+        external_url: str,
+        holder: str,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._target = target
         self._catalogue = catalogue
+        self._duty_settings = duty_settings
         self._external_url = external_url
         self._holder = holder
         self._clock = clock
@@ -82,7 +91,7 @@ class Dispatcher:
             alerts = store.alerts_of(connection, [incident_id])[incident_id]
         if incident is None:
             raise LookupError(f"the ledger names incident {incident_id}, which is not in the store")
-        statement = compose(incident, latest, alerts, self._catalogue, self._external_url)
+        statement = compose(incident, latest, alerts, self._catalogue, self._duty_settings, self._external_url)
         return statement.number, statement
 
     def _failed(self, delivery: Delivery, error: str, state: deliveries.Failed, retry_after: timedelta | None) -> None:

@@ -50,6 +50,9 @@ class Trend(msgspec.Struct, frozen=True):
             raise ValueError(f"{self.users_per_hour} users per hour lies outside its band, {self.low} to {self.high}")
 
 
+_LEVEL = Trend(0, 0, 0)
+
+
 class Reached(msgspec.Struct, frozen=True):
     """When a verdict at least as grave as this one is reached; None is never, all times in Asia/Tokyo.
 
@@ -170,17 +173,14 @@ def forecast(
     started = in_japan(started_at, "started_at")
     present = max(in_japan(now, "now"), started)
     ended = None if ended_at is None else max(in_japan(ended_at, "ended_at"), started)
-    used = trend if ended is None else None
-
-    def path(users: int | None, users_per_hour: int | Fraction) -> _Path:
-        return _Path(started, present, users, users_per_hour, all_users, ended)
-
-    staying, steepest = path(users_at_least, 0), path(users_at_most, used.high if used else 0)
-    expected, flattest = (path(users_at_least, used.users_per_hour), path(users_at_least, used.low)) if used else (staying, staying)
+    used = _LEVEL if trend is None or ended else trend
+    staying = _Path(started, present, users_at_least, 0, all_users, ended)
+    expected, flattest = (msgspec.structs.replace(staying, users_per_hour=slope) for slope in (used.users_per_hour, used.low))
+    steepest = msgspec.structs.replace(staying, users=users_at_most, users_per_hour=used.high)
     judged = _thresholds(facts, rulebook, circumstances)
-    lasted = (ended or present) - started
 
     def lacking(condition: Condition) -> tuple[int, timedelta]:
+        lasted = (ended or present) - started
         return max(condition.users - users_at_least, 0), max(condition.duration - lasted, timedelta())
 
     def reached(verdict: Verdict, *graver: Verdict) -> Reached | None:
@@ -199,8 +199,13 @@ def forecast(
             latest=flattest.first(certain),
         )
 
-    per_hour = math.floor(used.users_per_hour) if used else None
-    return Forecast(present, ended is None, per_hour, reached(Verdict.MAJOR), reached(Verdict.PERIODIC, Verdict.MAJOR))
+    return Forecast(
+        as_of=present,
+        ongoing=ended is None,
+        users_per_hour=math.floor(trend.users_per_hour) if trend and not ended else None,
+        major=reached(Verdict.MAJOR),
+        periodic=reached(Verdict.PERIODIC, Verdict.MAJOR),
+    )
 
 
 def in_words(forecast: Forecast) -> Text:

@@ -25,8 +25,8 @@ def create_app(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebo
     database = Database(settings.database, busy_seconds=BUSY_SECONDS)
     gate = Gate(settings.authentication)
     app.register_blueprint(intake.blueprint(database, gate, clock))
-    app.register_blueprint(api.blueprint(database, gate, clock))
-    app.register_blueprint(pages.blueprint(database, catalogue, rulebooks, gate, clock))
+    app.register_blueprint(api.blueprint(database, settings.duties.of_the_law, gate, clock))
+    app.register_blueprint(pages.blueprint(database, catalogue, rulebooks, settings.duties.of_the_law, gate, clock))
     app.register_blueprint(health.blueprint(database, clock))
     app.register_blueprint(metrics.blueprint(database, rulebooks, clock))
 

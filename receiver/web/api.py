@@ -1,15 +1,17 @@
 """The JSON API. Its form is a contract: keys are added, never renamed."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec
 
 from flask import Blueprint, Response, jsonify, request
 
 from receiver.intake.authentication import Gate
+from receiver.law import deadlines
+from receiver.law.provisions import Text
 from receiver.law.verdict import gravest
-from receiver.model import Assessment, Clock, Incident, IncidentState, Notification
+from receiver.model import Assessment, Clock, Incident, IncidentState, Notification, matter
 from receiver.storage import incidents as store
 from receiver.storage import notifications
 from receiver.storage.database import Database
@@ -45,7 +47,7 @@ def admitted(gate: Gate, view: Callable[View, Response | str]) -> Callable[View,
     return guarded
 
 
-def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
+def blueprint(database: Database, duty_settings: deadlines.Settings, gate: Gate, clock: Clock) -> Blueprint:
     room = Blueprint("api", __name__, url_prefix="/api/v1")
 
     def listed() -> Response:
@@ -58,7 +60,7 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
             found = store.listed(connection, states, MOST)
             latest = store.latest_assessments(connection, (incident.id for incident in found))
         now = clock()
-        return jsonify(incidents=[as_json(incident, latest[incident.id], now) for incident in found])
+        return jsonify(incidents=[as_json(incident, latest[incident.id], duty_settings, now) for incident in found])
 
     def refused() -> Response:
         with database.read() as connection:
@@ -70,7 +72,7 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
     return room
 
 
-def as_json(incident: Incident, latest: list[Assessment], now: datetime) -> dict[str, Any]:
+def as_json(incident: Incident, latest: list[Assessment], duty_settings: deadlines.Settings, now: datetime) -> dict[str, Any]:
     """An incident as the API tells it; durations run on to `now`."""
     return {
         "id": incident.id,
@@ -80,6 +82,7 @@ def as_json(incident: Incident, latest: list[Assessment], now: datetime) -> dict
         "restored_at": _time(incident.restored_at),
         "verdict": gravest(latest).verdict if latest else None,
         "impacts": [_impact(assessment, now) for assessment in latest],
+        "duties": [_duty(duty) for duty in deadlines.duties(matter(incident, latest), duty_settings)],
     }
 
 
@@ -113,8 +116,28 @@ def _impact(assessment: Assessment, now: datetime) -> dict[str, Any]:
         "duration_seconds": max(0, int(lasted.total_seconds())),
         "major_since": _time(assessment.major_since),
         "major_expected_at": _time(assessment.major_expected_at),
-        "reason": {"ja": assessment.reason.ja, "en": assessment.reason.en},
+        "reason": _text(assessment.reason),
     }
+
+
+def _duty(duty: deadlines.Duty) -> dict[str, Any]:
+    return {
+        "id": duty.id,
+        "what": _text(duty.what),
+        "due_on": duty.due_on and duty.due_on.isoformat(),
+        "due_at": _time(duty.due_at and duty.due_at.astimezone(UTC)),
+        "form": duty.form,
+        "to": _text(duty.to_whom),
+        "basis": duty.basis,
+        "article": _text(duty.citation.article),
+        "evidence": duty.citation.evidence,
+        "why": _text(duty.why),
+        "flags": [flag.code for flag in duty.flags],
+    }
+
+
+def _text(text: Text) -> dict[str, str]:
+    return {"ja": text.ja, "en": text.en}
 
 
 def _time(moment: datetime | None) -> str | None:

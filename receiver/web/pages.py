@@ -4,11 +4,13 @@ from flask import Blueprint, Response, render_template
 
 from receiver.catalogue import Catalogue
 from receiver.intake.authentication import Gate
+from receiver.law import deadlines
 from receiver.law.freshness import overdue
+from receiver.law.provisions import BASES
 from receiver.law.rulebook import Rulebook
 from receiver.law.verdict import gravest
 from receiver.law.wording import METHODS, VERDICTS, clock_time, length, users
-from receiver.model import Clock
+from receiver.model import Clock, matter
 from receiver.storage import deliveries, notifications
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
@@ -17,7 +19,14 @@ from receiver.web.api import MOST_REFUSED, admitted, body_head
 MOST_ALERTS = 200
 
 
-def blueprint(database: Database, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], gate: Gate, clock: Clock) -> Blueprint:
+def blueprint(
+    database: Database,
+    catalogue: Catalogue,
+    rulebooks: tuple[Rulebook, ...],
+    duty_settings: deadlines.Settings,
+    gate: Gate,
+    clock: Clock,
+) -> Blueprint:
     room = Blueprint("pages", __name__, template_folder="templates")
 
     def incident(id_: str) -> Response | str:
@@ -35,6 +44,8 @@ def blueprint(database: Database, catalogue: Catalogue, rulebooks: tuple[Ruleboo
             incident=found,
             verdict=VERDICTS[gravest(latest).verdict],
             latest=latest,
+            duties=deadlines.duties(matter(found, latest), duty_settings),
+            bases=BASES,
             history=history,
             alerts=alerts[:MOST_ALERTS],
             alerts_left_out=max(0, len(alerts) - MOST_ALERTS),

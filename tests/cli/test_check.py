@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ hold_seconds: 3600
 candidate_lead_seconds: 1800
 prometheus: {url: http://127.0.0.1:9090, timeout_seconds: 5, bearer_token: {file: secrets/prometheus-token}}
 grafana: {url: http://127.0.0.1:3000, token: {file: secrets/grafana-token}, dashboard_uid: art58, panel_id: 3}
+duties:
+  first_notice_target_minutes: 60
+  designated_institution: true
+  quiet_window: {begins: "22:00", ends: "06:00"}
+  closed_days: ["2026-12-28"]
 tickets:
   - {name: desk, kind: directory, path: ./tickets}
   - {name: itsm, kind: webhook, url: https://itsm.example/hook, secret: {file: secrets/itsm-secret}}
@@ -152,6 +158,27 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
     ),
     "wrong type": (MINIMAL + "tick_seconds: often\n", 11, "tick_seconds", "expected `float`, got `str`", "Correct the value"),
     "too small": (MINIMAL + "tick_seconds: 0\n", 11, "tick_seconds", "expected `float` > 0.0", "Correct the value"),
+    "clock time without quotes": (
+        MINIMAL + "duties: {quiet_window: {begins: 22:00, ends: '06:00'}}\n",
+        11,
+        "duties.quiet_window.begins",
+        "expected `str`, got `int`",
+        "Correct the value",
+    ),
+    "no clock time": (
+        MINIMAL + "duties: {quiet_window: {begins: '24:00', ends: '06:00'}}\n",
+        11,
+        "duties.quiet_window.begins",
+        "matching regex",
+        "Correct the value",
+    ),
+    "quiet window without a length": (
+        MINIMAL + "duties: {quiet_window: {begins: '22:00', ends: '22:00'}}\n",
+        11,
+        "duties.quiet_window.ends",
+        "is when the quiet window begins",
+        "Give two times",
+    ),
     "endless": (
         MINIMAL + "candidate_lead_seconds: .inf\n",
         11,
@@ -546,7 +573,7 @@ def test_a_secret_file_from_another_editor_is_read(file: Path, content: str) -> 
 def test_a_signing_secret_that_signs_nothing_is_refused(check: Check, file: Path) -> None:
     (file.parent / "secrets" / "itsm-secret").write_text(SECRET)
     (fault,) = faults_of(check(WHOLE, "--json"))
-    assert (fault["line"], fault["key"]) == (12, "tickets[1].secret")
+    assert (fault["line"], fault["key"]) == (17, "tickets[1].secret")
     assert fault["wrong"] == "is no signing secret (whsec_ and base64 of at least 24 bytes)"
 
 
@@ -754,3 +781,13 @@ def test_the_schema_helps_with_every_key_of_the_top(schema: dict[str, Any]) -> N
         "description": "address and port to listen on",
         "default": "127.0.0.1:9158",
     }
+
+
+def test_what_the_deadlines_depend_on_is_read_as_the_law_takes_it(check: Check, file: Path) -> None:
+    check(WHOLE)
+    settings, *_ = config.load(file)
+    duties = settings.duties.of_the_law
+    assert (duties.first_notice_target, duties.designated_institution) == (timedelta(hours=1), True)
+    assert duties.quiet
+    assert (duties.quiet.begins, duties.quiet.ends) == (time(22), time(6))
+    assert duties.closed_days == {date(2026, 12, 28)}

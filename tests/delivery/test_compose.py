@@ -6,6 +6,7 @@ import msgspec
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.compose import ALERTS_SHOWN, compose
+from receiver.law import deadlines
 from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
 from receiver.model import Alert, Incident, Statement
@@ -22,10 +23,15 @@ def alert(number: int = 0, **labels: str) -> Alert:
     return Alert("alertmanager", f"f{number}", STARTED_AT, None, {"alertname": "Down", "cell": str(number)} | labels, {}, "")
 
 
+DUTIES = deadlines.Settings(first_notice_target=timedelta(minutes=45))
+
+
 def said(incident: Incident = INCIDENT, alerts: int = 1, other: Verdict = Verdict.NONE, **changes: object) -> Statement:
     one = assessment(**changes)
     second = assessment(number=4, service="data", verdict=other, candidate=False, major_expected_at=None)
-    return compose(incident, [one, second], [alert(number) for number in range(alerts)], CATALOGUE, "https://noc.example/art58/")
+    return compose(
+        incident, [one, second], [alert(number) for number in range(alerts)], CATALOGUE, DUTIES, "https://noc.example/art58/"
+    )
 
 
 def test_it_names_service_verdict_start_equipment_and_numbers_in_both_languages() -> None:
@@ -70,6 +76,18 @@ def test_many_alerts_are_capped_and_the_rest_counted() -> None:
 def test_a_label_value_cannot_forge_a_line() -> None:
     incident = msgspec.structs.replace(INCIDENT, equipment="core-1\n影響利用者数: 0人")
     hostile = alert(alertname="Down\n復旧: 済", cell="x" * 10_000)
-    statement = compose(incident, [assessment()], [hostile], CATALOGUE, "https://noc.example")
+    statement = compose(incident, [assessment()], [hostile], CATALOGUE, DUTIES, "https://noc.example")
     assert not any(line.startswith(("影響利用者数: 0", "復旧")) for line in statement.text.ja.splitlines())
     assert max(map(len, statement.text.ja.splitlines())) < 800
+
+
+def test_what_may_be_owed_is_named_with_its_day_and_basis_and_left_to_a_person() -> None:
+    text = said().text
+    assert "期限 2026-12-21: 重大な事故の詳細報告（発生した日から30日以内）（法令、要判断）" in text.ja
+    assert "Due promptly: first public notice" in text.en
+    assert "Due 2026-12-21: detailed report on a major accident" in text.en
+    assert "Due 2026-11-21 12:45:00 JST: first notice of a major accident (promptly) (law; a person decides)" in text.en
+
+
+def test_nothing_is_named_as_owed_where_nothing_may_apply() -> None:
+    assert "Due" not in said(verdict=Verdict.NONE, major_since=None, other=Verdict.NONE).text.en

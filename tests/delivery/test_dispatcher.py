@@ -10,6 +10,7 @@ from receiver.catalogue import Catalogue
 from receiver.delivery.dispatcher import Dispatcher
 from receiver.delivery.plan import Route, plan
 from receiver.delivery.targets import Refused, Target, Unreachable
+from receiver.law import deadlines
 from receiver.law.verdict import Verdict
 from receiver.model import Assessment, Delivery, Incident, Statement
 from receiver.storage import deliveries
@@ -33,7 +34,15 @@ class Desk:
         self.target = MemoryTarget("desk")
 
     def dispatcher(self, target: Target | None = None, holder: str = "one") -> Dispatcher:
-        return Dispatcher(self.database, target or self.target, Catalogue(SERVICES), "http://noc.example", holder, lambda: self.now)
+        return Dispatcher(
+            self.database,
+            target or self.target,
+            Catalogue(SERVICES),
+            deadlines.Settings(),
+            "http://noc.example",
+            holder,
+            lambda: self.now,
+        )
 
     def assess(self, number: int, **changes: object) -> None:
         """Keep an assessment of the incident and plan from it."""

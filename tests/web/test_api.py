@@ -35,7 +35,9 @@ def only(app: App, state: str | None = None) -> dict[str, Any]:
 
 def test_an_incident_is_told_in_exactly_the_form_of_the_contract(app: App) -> None:
     app.keep(incident(), assessment())
-    assert only(app) == {
+    told = only(app)
+    duties = told.pop("duties")
+    assert told == {
         "id": "inc-1",
         "state": "open",
         "failure_started_at": "2026-11-21T03:00:00Z",
@@ -60,6 +62,37 @@ def test_an_incident_is_told_in_exactly_the_form_of_the_contract(app: App) -> No
             }
         ],
     }
+    assert [duty["id"] for duty in duties] == ["public_notice_designated", "first_notice", "public_update", "detailed_report"]
+    assert duties[-1] == {
+        "id": "detailed_report",
+        "what": {
+            "ja": "重大な事故の詳細報告（発生した日から30日以内）",
+            "en": "detailed report on a major accident (within 30 days from the day it occurred)",
+        },
+        "due_on": "2026-12-21",
+        "due_at": None,
+        "form": "様式第50の3",
+        "to": {"ja": "総務大臣", "en": "Minister for Internal Affairs and Communications"},
+        "basis": "law",
+        "article": {"ja": "電気通信事業法施行規則 第57条第1項", "en": "Ordinance Art. 57(1)"},
+        "evidence": "read",
+        "why": duties[-1]["why"],
+        "flags": [],
+    }
+    assert "2026-11-21" in duties[-1]["why"]["en"]
+
+
+def test_what_may_be_owed_follows_the_settings_and_what_is_conceivable(app: App) -> None:
+    app.keep(incident(), assessment(verdict=Verdict.INDETERMINATE))
+    duties = {duty["id"]: duty for duty in only(app)["duties"]}
+    assert "verdict_open" in duties["detailed_report"]["flags"]
+    assert duties["public_notice_designated"]["due_at"] == "2026-11-21T03:30:00Z"
+    assert duties["first_notice"]["due_at"] == "2026-11-21T03:45:30Z"
+
+
+def test_nothing_is_owed_where_nothing_may_apply(app: App) -> None:
+    app.keep(incident(), assessment(verdict=Verdict.NONE))
+    assert only(app)["duties"] == []
 
 
 def test_japanese_is_sent_as_it_is_read(app: App) -> None:

@@ -87,8 +87,12 @@ def test_it_says_in_both_languages_what_may_apply_and_that_a_person_decides(app:
         "mme-1",
         "発生中 / open",
         "Art58EquipmentDown",
-        assessment().reason.ja,
-        assessment().reason.en,
+        *(line.ja for _, lines in assessment().explanation.sections for line in lines),
+        *(line.en for _, lines in assessment().explanation.sections for line in lines),
+        "重大な事故の詳細報告（発生した日から30日以内）",
+        "2026-12-21",
+        "様式第50の3",
+        "Ordinance Art. 57(1)",
     ):
         assert said in words
 
