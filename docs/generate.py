@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 import receiver.intake
 import receiver.observation.prometheus
 import receiver.worker  # noqa: F401 - these three register the metrics that processes count
+from docs.incidents_page import incidents
 from docs.markdown import page, table
 from docs.rules_page import rules
 from receiver.cli import config, main
@@ -54,6 +55,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "config.schema.json": config.schema() + "\n",
         REFERENCE / "cli.md": command_line(),
         REFERENCE / "metrics.md": metrics(),
+        DOCS / "explanation" / "real-incidents.md": incidents(),
         REFERENCE / "rules.md": rules("en"),
         DOCS / "ja" / "rules.md": rules("ja"),
     }

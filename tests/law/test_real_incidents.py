@@ -5,40 +5,18 @@ until fiscal 2007 only a stop counted, and how many of the users of an outage of
 published. The list takes all of them; we answer that it cannot be told, at most major.
 """
 
-import json
-from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from receiver.law.rulebook import ServiceFacts, rulebook_named, rulebook_on, shipped
-from receiver.law.verdict import Circumstances, Judgement, Verdict, gravest, judge
+from docs.incidents_page import INCIDENTS, judged
+from receiver.law.verdict import Verdict, gravest
 
-INCIDENTS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "real-incidents.json").read_text("utf-8"))
-OF_CATEGORY = {
-    "一": ServiceFacts("voice", emergency_calls=True),
-    "二": ServiceFacts("voice", emergency_calls=False),
-    "三": ServiceFacts("cellular_lpwa"),
-    "四": ServiceFacts("internet_related", charged=False),
-    "五": ServiceFacts("internet_access"),
-}
-EFFECTS = {"stop": "stop", "degradation": "degradation", "mixed": "both"}
 SERVICES = [
     pytest.param(incident, service, id=f"{incident['id']}: {service['service']}")
     for incident in INCIDENTS
     for service in incident["services"]
 ]
-
-
-def judged(incident: dict[str, Any], service: dict[str, Any], book: str | None = None) -> Judgement:
-    occurred_at = datetime.fromisoformat(service.get("start") or incident["start"])
-    rulebook = rulebook_named(book, shipped()) if book else rulebook_on(occurred_at, shipped())
-    minutes = service["duration_min"] or 0
-    users = service["affected_users"]
-    circumstances = Circumstances(effect=EFFECTS[service["mode"]])  # type: ignore[arg-type]
-    facts = OF_CATEGORY[service["art58_category"]]
-    return judge(facts, rulebook, timedelta(minutes=minutes), users or 0, users, circumstances)
 
 
 def verdict(incident: dict[str, Any], service: dict[str, Any], book: str | None = None) -> Verdict:
