@@ -38,7 +38,7 @@ was assigned by the compiler of the list. A verdict says what may apply, never t
 def judged(
     incident: dict[str, Any], service: dict[str, Any], book: str | None = None, unknown: timedelta = timedelta()
 ) -> Judgement:
-    """What may apply to one service of an incident, by the table of its day or the one named; `unknown` stands for a time not known."""
+    """What may apply to one service of an incident, by the table of its day or the one named; a time not known is `unknown`."""
     rulebook = _book(incident, service, book)
     circumstances = Circumstances(effect=_EFFECTS[service["mode"]])
     facts, users, minutes = _OF_CATEGORY[service["art58_category"]], service["affected_users"], service["duration_min"]
