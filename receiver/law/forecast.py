@@ -9,8 +9,10 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import combinations
 from statistics import median
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from receiver.law import wording
 from receiver.law.provisions import JST, Provision, Text, cite, in_japan
@@ -48,9 +50,6 @@ class Trend(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.low <= self.users_per_hour <= self.high:
             raise ValueError(f"{self.users_per_hour} users per hour lies outside its band, {self.low} to {self.high}")
-
-
-_LEVEL = Trend(0, 0, 0)
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -113,6 +112,12 @@ class _Path(msgspec.Struct, frozen=True):
         at = max(lasted, enough)
         return None if self.ended_at and at > self.ended_at else at
 
+    def lacks(self, condition: Condition) -> tuple[int, timedelta]:
+        """The users and the time that are not there yet."""
+        lasted = (self.ended_at or self.now) - self.started_at
+        users = 0 if self.users is None else max(condition.users - self.users, 0)
+        return users, max(condition.duration - lasted, timedelta())
+
     def _are(self, number: int) -> datetime | None:
         """When there are so many users, to the first microsecond at which the last of them is whole."""
         if self.users is None or self.users >= number:
@@ -120,6 +125,15 @@ class _Path(msgspec.Struct, frozen=True):
         if self.users_per_hour <= 0 or (self.all_users is not None and number > self.all_users):
             return None
         return self.now + math.ceil(Fraction((number - self.users) * _HOUR) / self.users_per_hour) * timedelta.resolution
+
+
+class _Courses(NamedTuple):
+    """The path behind each instant of `Reached`."""
+
+    if_users_stay: _Path
+    on_trend: _Path
+    earliest: _Path
+    latest: _Path
 
 
 def major_at(row: Row, started_at: datetime, users: int | None) -> datetime | None:
@@ -173,38 +187,21 @@ def forecast(
     started = in_japan(started_at, "started_at")
     present = max(in_japan(now, "now"), started)
     ended = None if ended_at is None else max(in_japan(ended_at, "ended_at"), started)
-    used = _LEVEL if trend is None or ended else trend
+    used = trend or Trend(0, 0, 0)
     staying = _Path(started, present, users_at_least, 0, all_users, ended)
-    expected, flattest = (msgspec.structs.replace(staying, users_per_hour=slope) for slope in (used.users_per_hour, used.low))
-    steepest = msgspec.structs.replace(staying, users=users_at_most, users_per_hour=used.high)
+    courses = _Courses(
+        if_users_stay=staying,
+        on_trend=replace(staying, users_per_hour=used.users_per_hour),
+        earliest=replace(staying, users_per_hour=used.high, users=users_at_most),
+        latest=replace(staying, users_per_hour=used.low),
+    )
     judged = _thresholds(facts, rulebook, circumstances)
-
-    def lacking(condition: Condition) -> tuple[int, timedelta]:
-        lasted = (ended or present) - started
-        return max(condition.users - users_at_least, 0), max(condition.duration - lasted, timedelta())
-
-    def reached(verdict: Verdict, *graver: Verdict) -> Reached | None:
-        conceivable = [condition for condition, found in judged if found.at_most in (verdict, *graver)]
-        if not conceivable:
-            return None
-        certain = [condition for condition, found in judged if found.at_least in (verdict, *graver)]
-        nearest = min(certain or conceivable, key=lambda c: (expected.fulfils(c) or _NEVER, *lacking(c)))
-        return Reached(
-            verdict,
-            nearest,
-            *lacking(nearest),
-            if_users_stay=staying.first(certain),
-            on_trend=expected.first(certain),
-            earliest=steepest.first(conceivable),
-            latest=flattest.first(certain),
-        )
-
     return Forecast(
         as_of=present,
         ongoing=ended is None,
         users_per_hour=math.floor(trend.users_per_hour) if trend and not ended else None,
-        major=reached(Verdict.MAJOR),
-        periodic=reached(Verdict.PERIODIC, Verdict.MAJOR),
+        major=_reached(courses, judged, Verdict.MAJOR),
+        periodic=_reached(courses, judged, Verdict.PERIODIC, Verdict.MAJOR),
     )
 
 
@@ -235,6 +232,24 @@ def _thresholds(facts: ServiceFacts, rulebook: Rulebook, circumstances: Circumst
         *(Condition(c.duration_seconds, 2 * c.users - 1) for c in conditions),
     ]
     return [(point, judge(facts, rulebook, point.duration, point.users, point.users, circumstances)) for point in points]
+
+
+def _reached(courses: _Courses, judged: list[tuple[Condition, Judgement]], verdict: Verdict, *graver: Verdict) -> Reached | None:
+    conceivable = [condition for condition, found in judged if found.at_most in (verdict, *graver)]
+    if not conceivable:
+        return None
+    certain = [condition for condition, found in judged if found.at_least in (verdict, *graver)]
+    path = courses.on_trend
+    nearest = min(certain or conceivable, key=lambda condition: (path.fulfils(condition) or _NEVER, *path.lacks(condition)))
+    return Reached(
+        verdict,
+        nearest,
+        *path.lacks(nearest),
+        if_users_stay=courses.if_users_stay.first(certain),
+        on_trend=path.first(certain),
+        earliest=courses.earliest.first(conceivable),
+        latest=courses.latest.first(certain),
+    )
 
 
 def _times(reached: Reached) -> tuple[datetime | None, ...]:
