@@ -42,9 +42,13 @@ docs: .venv/dev ## write again what is generated: the reference pages, the schem
 bench: .venv/dev .peers/tools ## the intake against a bare Flask app
 	$(BIN)/python -m benchmarks.intake
 
+.PHONY: mutation
+mutation: .venv/mutation ## does a test notice every small change of receiver/law? (MODULES="estimate methods" for some)
+	$(BIN)/python -m tests.mutation $(MODULES)
+
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf .venv .peers var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .peers var dist mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/made:
 	@bash examples/make-venv.sh "$(PYTHON)" .venv
@@ -59,6 +63,11 @@ clean: ## remove what the other targets made
 	@echo "installing the receiver and what its tests need into .venv"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -c constraints-dev.txt -e '.[dev]'
 	@touch $@ .venv/demo
+
+.venv/mutation: .venv/dev
+	@echo "installing what tests the tests into .venv"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -c constraints-dev.txt -e '.[dev,mutation]'
+	@touch $@
 
 # own binaries take effect also where others are at hand already
 .PHONY: own-peers

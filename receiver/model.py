@@ -11,7 +11,7 @@ from receiver.law.deadlines import Matter
 from receiver.law.explanation import Explanation
 from receiver.law.provisions import Text
 from receiver.law.rulebook import Condition
-from receiver.law.verdict import Verdict
+from receiver.law.verdict import Verdict, conceivable
 
 Source = Literal["alertmanager", "grafana"]
 IncidentState = Literal["open", "recovering", "closed"]
@@ -141,15 +141,17 @@ class Assessment(msgspec.Struct, frozen=True):
 
 def matter(incident: Incident, latest: Iterable[Assessment]) -> Matter:
     """The incident as far as duties hang on it, by the latest assessment of each service."""
-    certain, possible = set(), set()
+    certain: set[Verdict] = set()
+    possible: set[Verdict] = set()
     for assessment in latest:
         certain.add(assessment.at_least)
-        possible.add(assessment.at_most)
+        possible.update(conceivable(assessment.at_least, assessment.at_most))
     return Matter(
         occurred_at=incident.failure_started_at,
         verdicts=frozenset(certain),
         possible=frozenset(possible - certain),
         known_at=max(incident.opened_at, incident.failure_started_at),
+        upstream_major=None,
         restored=incident.restored_at is not None,
     )
 

@@ -37,7 +37,8 @@ def run(source: BinaryIO, sink: BinaryIO, rulebooks: tuple[Rulebook, ...], *, ex
 
 def _in_words(case: Case, rulebooks: tuple[Rulebook, ...]) -> str:
     judged, explanation = judge_case(case, rulebooks)
-    lines = [f"{case.id}: {judged.verdict.value}", f"  {explanation.headline.ja}", f"  {explanation.headline.en}"]
+    name = case.id if isinstance(case.id, int) else msgspec.json.encode(case.id).decode().strip('"')
+    lines = [f"{name}: {judged.verdict.value}", f"  {explanation.headline.ja}", f"  {explanation.headline.en}"]
     for heading, texts in explanation.sections:
         lines.append(f"  {heading.ja} / {heading.en}")
         lines += [f"    - {text.ja}\n      {text.en}" for text in texts]

@@ -112,6 +112,7 @@ def _duties(incident: Incident, latest: list[Assessment], settings: deadlines.Se
         due, basis = clock_time(duty.due_at) if duty.due_at else str(duty.due_on or ""), BASES[duty.basis]
         ja, en = f"{duty.what.ja}（{basis.ja}、要判断）", f"{duty.what.en} ({basis.en}; a person decides)"
         lines.append(Text(f"期限 {due or '速やかに'}: {ja}", f"Due {due or 'promptly'}: {en}"))
+        lines += [Text(f"　※ {flag.text.ja}", f"  - {flag.text.en}") for flag in duty.flags]
     return [Text("", ""), *lines] if lines else []
 
 

@@ -10,13 +10,13 @@ from receiver.law.counting import Affected, Count, keep_largest
 from receiver.law.estimate import Method
 from receiver.law.explanation import explain_outage
 from receiver.law.rulebook import Row, Rulebook, rulebook_on
-from receiver.law.verdict import Verdict, judge
+from receiver.law.verdict import Circumstances, Verdict, judge
+from receiver.law.wording import GONE, NO_SERIES, RECOVERED_FIRST
 from receiver.model import Assessment, Incident
 from receiver.observation.users import Reading, UsersObserved
 
-GONE = "the series that counted the users is gone"
-NO_SERIES = "no series gives the users of this equipment"
-RECOVERED_FIRST = "the service recovered before its users could be measured"
+UNSTATED = Circumstances(cause="unknown", effect="unknown")
+"""Nobody has said what the cause is, nor whether it is a stop or a degradation: it is judged as a failure, and flagged."""
 
 # what may differ from tick to tick without anyone caring
 _IDLE = {"number", "assessed_at", "duration", "margin_seconds", "explanation"}
@@ -41,7 +41,7 @@ def assess(
     affected = count(incident, service, observed, previous.affected if previous else Affected(), recovered=restored_at is not None)
     rulebook = rulebook_on(started_at, rulebooks)
     row = rulebook.row_of(service.facts)
-    judgement = judge(service.facts, rulebook, duration, affected.at_least, affected.at_most)
+    judgement = judge(service.facts, rulebook, duration, affected.at_least, affected.at_most, UNSTATED)
     major_since = _major_since(row, started_at, duration, affected, previous)
     expected = None
     if judgement.verdict != Verdict.MAJOR and restored_at is None:

@@ -13,19 +13,22 @@ from receiver.law.deadlines import reports
 from receiver.law.explanation import Explanation, explain
 from receiver.law.provisions import JST, Text
 from receiver.law.rulebook import Condition, Rulebook, ServiceFacts, rulebook_named, rulebook_on
-from receiver.law.verdict import Cause, Circumstances, Effect, Facility, Judgement, Verdict, judge
+from receiver.law.verdict import Cause, Circumstances, Effect, Facility, Judgement, Verdict, conceivable, judge
 
 
 class Case(msgspec.Struct, frozen=True):
-    """What is known of an accident. `users` null: not known. `rulebook` asks for one by name instead of by the day."""
+    """What is known of an accident; what is left out is not known, and flagged where it matters. `users` null: not known.
+
+    `rulebook` asks for one by name instead of by the day.
+    """
 
     occurred_at: Annotated[datetime, Meta(tz=True)]
     service: ServiceFacts
     duration_s: Annotated[int, Meta(ge=0, le=10**10)]
     users: Annotated[int, Meta(ge=0)] | None
     id: str | int | None = None
-    cause: Cause = "telecom_equipment_failure"
-    effect: Effect = "stop"
+    cause: Cause = "unknown"
+    effect: Effect = "unknown"
     facility: Facility | None = None
     all_traffic_down: bool = False
     installed_by_the_carrier: bool | None = None
@@ -56,7 +59,10 @@ def classify(case: Case, rulebooks: tuple[Rulebook, ...]) -> Answer:
     """Judge one case. Raises rulebook.NoRulebook when none covers its day or has the name asked for."""
     judged, explanation = judge_case(case, rulebooks)
     day = case.occurred_at.astimezone(JST).date()
-    certain = reports(judged.at_least, day)
+    flags = tuple(flag.code for flag in explanation.uncertain)
+    possible = dict.fromkeys(report for each in conceivable(judged.at_least, judged.at_most) for report in reports(each, day))
+    # by a table that was not in force that day nothing is owed for certain
+    certain = () if "draft" in flags or "not_in_force" in flags else reports(judged.at_least, day)
     return Answer(
         id=case.id,
         verdict=judged.verdict,
@@ -69,8 +75,8 @@ def classify(case: Case, rulebooks: tuple[Rulebook, ...]) -> Answer:
         margin_seconds=judged.margin_seconds,
         margin_users=judged.margin_users,
         reports=certain,
-        reports_possible=tuple(report for report in reports(judged.at_most, day) if report not in certain),
-        flags=tuple(flag.code for flag in explanation.uncertain),
+        reports_possible=tuple(report for report in possible if report not in certain),
+        flags=flags,
         explanation=explanation.text,
     )
 

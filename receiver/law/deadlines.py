@@ -11,6 +11,7 @@ import msgspec
 
 from receiver.law.provisions import JST, Basis, Flag, Provision, Text, cite, in_japan
 from receiver.law.provisions.deadlines import DutyId, Rule, Rules, shipped
+from receiver.law.questions import ask
 from receiver.law.verdict import Verdict
 from receiver.law.wording import clock_time, length
 
@@ -214,7 +215,7 @@ def _first_notice(rule: Rule, matter: Matter, settings: Settings, flags: tuple[F
             "速やかに。法令に時間の定めはなく、自社の目標も設定されていない",
             "promptly: the law names no number, and no target is set",
         )
-        return _duty(rule, why, since.date(), flags)
+        return _duty(rule, why, since.date(), (*flags, ask("promptly")))
     start, spell = clock_time(since), length(target)
     why = Text(
         f"速やかに。法令に時間の定めはない。自社の目標: {start}から{spell.ja}以内",

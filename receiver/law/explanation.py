@@ -14,8 +14,19 @@ from receiver.law.estimate import Estimate, Method
 from receiver.law.provisions import JST, Flag, Provision, Text, cite, guideline
 from receiver.law.questions import ask
 from receiver.law.rulebook import Condition, Periodic, Row, Rulebook, ServiceFacts
-from receiver.law.verdict import Circumstances, Judgement, Verdict, judge, other_verdicts
-from receiver.law.wording import CAUSES, EFFECTS, KINDS, METHODS, VERDICTS, clock_time, condition, length, users
+from receiver.law.verdict import (
+    Hit,
+    Judgement,
+    Verdict,
+    conceivable,
+    fulfils,
+    judge,
+    judge_again,
+    may_fall_under_clause_2,
+    other_verdicts,
+    reaches,
+)
+from receiver.law.wording import CAUSES, EFFECTS, KINDS, METHODS, VERDICTS, clock_time, condition, length, problem, users
 
 AMENDED_ON = date(2026, 4, 1)
 """令和8年総務省令第21号 came into force, with no rule for accidents that lasted over that night."""
@@ -123,8 +134,9 @@ def explain_outage(
         when = clock_time(major_since)
         steps.append(Text(f"基準に達した時刻は{when}", f"The threshold was reached at {when}"))
     next_ = [_expected(major_expected_at, started_at + judged.duration, affected)] if major_expected_at and not major_since else []
-    counted = affected.count
-    return explain(
+    count = affected.count
+    rule = _rule_of(count.method if count else "all_under_equipment", facts)
+    explanation = explain(
         judged,
         facts,
         rulebook,
@@ -132,8 +144,31 @@ def explain_outage(
         numbers=[_counted(affected)],
         steps=steps,
         would_change=next_,
-        citations=[guideline(RULE_OF[counted.method])] if counted else [],
+        citations=[guideline(rule), guideline("start_and_end")],
     )
+    flags = list(explanation.uncertain)
+    if count and count.method == "direct" and rule == "emergency_voice":
+        flags.append(_EMERGENCY_METHOD)
+    if count and not count.unit:
+        flags.append(ask("users_unit"))
+    return msgspec.structs.replace(explanation, uncertain=tuple(flags))
+
+
+def _rule_of(method: Method, facts: ServiceFacts) -> str:
+    """The rule that counts users of this service: voice has others than data."""
+    if facts.kind == "voice" and method in ("direct", "all_under_equipment"):
+        return "really_hit" if facts.emergency_calls is False else "emergency_voice"
+    return RULE_OF[method]
+
+
+_EMERGENCY_METHOD = Flag(
+    "emergency_voice_method",
+    Text(
+        "緊急通報に影響がなかったことが確実でなければ、発信しなかった者を含む設備配下の全利用者（一部使用できれば×呼損率）で数える（要判断）",
+        "Unless certainly no emergency call was affected, all users under the equipment count, also those who did not call "
+        "(× call-loss rate where it partly works): a person decides",
+    ),
+)
 
 
 def explain_estimate(
@@ -177,22 +212,20 @@ def _cited(provision: Provision) -> Text:
 @lru_cache(4096)
 def _row(row: Row, facts: ServiceFacts, rulebook: Rulebook) -> Text:
     """Which row, and the facts of the service by which it is the first that fits."""
-    emergency, charged, kind = _yes_no(facts.emergency_calls), _yes_no(facts.charged), KINDS[facts.kind]
+    emergency, charged, kind = _EMERGENCY[facts.emergency_calls], _CHARGED[facts.charged], KINDS[facts.kind]
     last_year = Text("不明", "unknown")
     if facts.monthly_users_previous_fy is not None:
         last_year = users(facts.monthly_users_previous_fy)
     return Text(
-        f"{rulebook.id}の表の{row.row}の項「{row.title.ja}」（種別: {kind.ja}、緊急通報: {emergency.ja}、有料: {charged.ja}、"
-        f"前年度の月平均利用者数: {last_year.ja}）",
+        f"{rulebook.id}の表の{row.row}の項「{row.title.ja}」"
+        f"（種別: {kind.ja}、緊急通報の取扱い: {emergency.ja}、料金: {charged.ja}、前年度の月平均利用者数: {last_year.ja}）",
         f"{rulebook.id}, row {row.row}: {row.title.en} (kind: {kind.en}, emergency calls: {emergency.en}, charged: {charged.en}, "
         f"monthly users of the previous fiscal year: {last_year.en})",
     )
 
 
-def _yes_no(fact: bool | None) -> Text:
-    if fact is None:
-        return Text("不明", "unknown")
-    return Text("はい", "yes") if fact else Text("いいえ", "no")
+_EMERGENCY = {True: Text("あり", "yes"), False: Text("なし", "no"), None: Text("不明", "unknown")}
+_CHARGED = {True: Text("有料", "yes"), False: Text("無料", "no"), None: Text("不明", "unknown")}
 
 
 def _given(judged: Judgement) -> list[Text]:
@@ -206,7 +239,10 @@ def _given(judged: Judgement) -> list[Text]:
 
 def _range(judged: Judgement) -> Text:
     """The number of users, or from how many to how many."""
-    least, most = judged.users_at_least, judged.users_at_most
+    return _number(judged.users_at_least, judged.users_at_most)
+
+
+def _number(least: int, most: int | None) -> Text:
     if least == most:
         return users(least)
     if most is None:
@@ -216,27 +252,64 @@ def _range(judged: Judgement) -> Text:
 
 def _steps(judged: Judgement, row: Row, rulebook: Rulebook) -> Iterator[Text]:
     """Each condition that was tried, what there is against it, and whether it is fulfilled."""
-    facts = judged.circumstances
-    if facts.add_on_function or facts.cause == "no_failure":
-        why = Text("付加的な機能のみ", "an add-on function alone") if facts.add_on_function else CAUSES["no_failure"]
-        yield Text(f"{why.ja}のため基準と比べない", f"{why.en}: not compared with the thresholds")
+    stated = judged.circumstances
+    if stated.cause == "no_failure":
+        yield Text("故障ではないため基準と比べない", "no failure: not compared with the thresholds")
         return
-    if facts.cause == "non_telecom_equipment_failure":
+    of_telecom_equipment = stated.cause != "non_telecom_equipment_failure"
+    if stated.facility and of_telecom_equipment and rulebook.clause_2:
+        yield _clause_2_step(judged, rulebook.clause_2.duration)
+    if stated.add_on_function and of_telecom_equipment:
+        yield Text(
+            "付加的な機能のみのため表・定期報告の基準と比べない",
+            "an add-on function alone: not compared with the table or the list",
+        )
+        return
+    if not of_telecom_equipment:
         yield Text(
             "電気通信設備の故障でないため表と比べない", "no failure of telecommunications equipment: not compared with the table"
         )
     else:
+        everyone = Hit(judged.duration, judged.users_at_least), Hit(judged.duration, judged.users_at_most)
+        if (*judged.hits_at_least, *judged.hits_at_most) != everyone:
+            yield _who_counts(judged, rulebook)
         for each in row.conditions:
             yield _compared(condition(each), each, judged)
-        if judged.by_clause_2 and rulebook.clause_2:
-            spell = length(rulebook.clause_2.duration)
-            yield Text(
-                f"第2号: 全ての通信が{spell.ja}以上不能（利用者数によらない）→満たす",
-                f"Clause (ii): all communications impossible for at least {spell.en}, whatever the number of users: fulfilled",
-            )
     if judged.at_least != Verdict.MAJOR:
         periodic = rulebook.periodic
         yield _periodic_step(periodic, _either(judged, periodic.duration, periodic.users))
+
+
+def _clause_2_step(judged: Judgement, needed: timedelta) -> Text:
+    """Clause 2 names no number of users: it takes all traffic of a facility of the carrier's own, for so long."""
+    stated, spell = judged.circumstances, length(needed)
+    asked = Text(
+        f"第2号（全ての通信が{spell.ja}以上不能、利用者数によらない）",
+        f"Clause (ii), all communications impossible for at least {spell.en}, whatever the number of users",
+    )
+    if not stated.all_traffic_down:
+        why = Text("全ての通信の不能ではない→満たさない", "not all communications are impossible: not fulfilled")
+    elif stated.installed_by_the_carrier is False:
+        why = Text("自ら設置した設備ではない→満たさない", "not installed by the carrier: not fulfilled")
+    else:
+        time, fulfilled = _time(needed - judged.duration), _TRUTH[judged.by_clause_2]
+        why = Text(f"{time.ja}→{fulfilled.ja}", f"{time.en}: {fulfilled.en}")
+    return Text(f"{asked.ja}: {why.ja}", f"{asked.en}: {why.en}")
+
+
+def _who_counts(judged: Judgement, rulebook: Rulebook) -> Text:
+    """Where not all users count before the table: which of them do, by this rulebook."""
+    least, most = [max((h.users or 0 for h in judged.hits_at_least), default=0)], judged.hits_at_most
+    number = _number(least[0], None if any(h.users is None for h in most) else max((h.users or 0 for h in most), default=0))
+    if rulebook.apart:
+        return Text(
+            f"停止と品質の低下を別に判定する。表と比べるのは利用者の多い方（{number.ja}）",
+            f"Stop and degradation are judged apart: the larger of the two is compared with the table ({number.en})",
+        )
+    return Text(
+        f"品質の低下は対象外。表と比べるのは停止の利用者のみ（{number.ja}）",
+        f"Degradation does not count: users with a stop are compared with the table ({number.en})",
+    )
 
 
 @lru_cache(1024)
@@ -256,36 +329,45 @@ _TRUTH = {
 
 
 def _compared(asked: Text, each: Condition, judged: Judgement) -> Text:
-    lacking = each.duration - judged.duration
-    spell = length(abs(lacking))
-    time = (
-        Text(f"時間は{spell.ja}超過", f"{spell.en} over")
-        if lacking <= timedelta()
-        else Text(f"時間はあと{spell.ja}", f"{spell.en} short")
-    )
-    short = each.users - judged.users_at_least
-    number = users(abs(short))
-    people = (
-        Text(f"利用者数は{number.ja}超過", f"{number.en} over")
-        if short <= 0
-        else Text(f"利用者数はあと{number.ja}", f"{number.en} short")
-    )
-    enough = short <= 0 or (None if _may_reach(judged, each.users) else False)
-    fulfilled = _TRUTH[enough if lacking <= timedelta() else False]
+    """A condition against what stood before the table: the users that come nearest to it."""
+    hits = judged.hits_at_least or (Hit(judged.duration, 0),)
+    nearest = max(hits, key=lambda hit: (fulfils(hit, each), hit.users or 0))
+    time, people = _time(each.duration - nearest.duration), _people(each.users - (nearest.users or 0))
+    certain = any(fulfils(hit, each) for hit in judged.hits_at_least)
+    possible = any(fulfils(hit, each) for hit in judged.hits_at_most)
+    fulfilled = _TRUTH[True if certain else None if possible else False]
     return Text(
         f"条件（{asked.ja}）: {time.ja}、{people.ja}→{fulfilled.ja}",
         f"Condition ({asked.en}): {time.en}, {people.en}: {fulfilled.en}",
     )
 
 
-def _may_reach(judged: Judgement, threshold: int) -> bool:
-    return judged.users_at_most is None or judged.users_at_most >= threshold
+def _time(lacking: timedelta) -> Text:
+    if not lacking:
+        return Text("時間はちょうど", "just long enough")
+    spell = length(abs(lacking))
+    return (
+        Text(f"時間はあと{spell.ja}", f"{spell.en} short")
+        if lacking > timedelta()
+        else Text(f"時間は{spell.ja}超過", f"{spell.en} over")
+    )
+
+
+def _people(lacking: int) -> Text:
+    if not lacking:
+        return Text("利用者数はちょうど", "just enough users")
+    number = users(abs(lacking))
+    return (
+        Text(f"利用者数はあと{number.ja}", f"{number.en} short")
+        if lacking > 0
+        else Text(f"利用者数は{number.ja}超過", f"{number.en} over")
+    )
 
 
 def _either(judged: Judgement, duration: timedelta, threshold: int) -> bool | None:
     if judged.duration >= duration or judged.users_at_least >= threshold:
         return True
-    return None if _may_reach(judged, threshold) else False
+    return None if reaches(judged.users_at_most, threshold) else False
 
 
 _FLAGS = {
@@ -297,9 +379,15 @@ _FLAGS = {
     "installer_unknown": Text(
         "設備の設置者が不明のため自ら設置したものとした", "Who installed the facility is unknown: taken as the carrier"
     ),
+    "cause_stated": Text("原因の区分は人の申告による（要判断）", "The class of the cause is a person's word: a person decides"),
+    "effect_unknown": Text("停止か品質の低下かが示されていない", "Whether it was a stop or a degradation is not stated"),
     "spans_amendment": Text(
-        "2026年4月1日の改正をまたぐ。発生した日の規定によったが、経過措置は定められていない",
-        "It lasted over the amendment of 2026-04-01: judged by the day of occurrence, there is no transitional rule",
+        "この表の最終日をまたぐ。発生した日の規定によったが、経過措置は確認できていない",
+        "It lasted beyond the last day of this table: judged by the day of occurrence, no transitional rule is known",
+    ),
+    "not_in_force": Text(
+        "発生した日に施行されていた表ではない（名前で指定された）",
+        "This table was not in force on the day of occurrence: it was asked for by name",
     ),
     "draft": Text("施行されていない案による", "By a draft that was never in force"),
     "days_assumed": Text("この表が適用される期間は未確認の仮定による", "The days of this table are assumed, not verified"),
@@ -313,46 +401,50 @@ _FLAGS = {
 
 def _flags(judged: Judgement, facts: ServiceFacts, book: Rulebook, started_at: datetime, day: date) -> Iterator[Flag]:
     """What a person should look at, from what is uncertain here to what no source answers."""
-    stated = judged.circumstances
+    stated, is_draft = judged.circumstances, book.status != "in_force"
     unsure = {
         "row_uncertain": judged.row_uncertain,
         "cause_unknown": stated.cause == "unknown",
-        "installer_unknown": judged.by_clause_2 and stated.installed_by_the_carrier is None,
-        "spans_amendment": day < AMENDED_ON <= (started_at + judged.duration).astimezone(JST).date(),
-        "draft": book.status != "in_force",
-        "days_assumed": book.status == "in_force"
-        and book.valid_days == "assumed"
-        and not (book.certain_from and book.certain_from <= day),
+        "cause_stated": stated.cause in ("no_failure", "non_telecom_equipment_failure"),
+        "effect_unknown": stated.effect == "unknown" and (book.stop_only or book.apart),
+        "installer_unknown": may_fall_under_clause_2(stated) and stated.installed_by_the_carrier is None,
+        "spans_amendment": bool(book.valid_to and day <= book.valid_to < (started_at + judged.duration).astimezone(JST).date()),
+        "draft": is_draft,
+        "not_in_force": not is_draft and not book.covers(day),
+        "days_assumed": not is_draft and book.valid_days == "assumed" and not (book.certain_from and book.certain_from <= day),
         "add_on_function": stated.add_on_function,
         "users_unknown": judged.users_at_least != judged.users_at_most,
     }
     for code, holds in unsure.items():
         if holds:
             yield Flag(code, _FLAGS[code])
-    if unsure["spans_amendment"]:
+    if unsure["spans_amendment"] and book.valid_to == AMENDED_ON - timedelta(days=1):
         yield ask("transition")
     if unsure["users_unknown"]:
         yield ask("hard_to_count")
     if stated.add_on_function:
         yield ask("add_on_functions")
-    if facts.kind == "internet_access" and facts.charged is False:
+    if facts.kind == "internet_access" and facts.charged is not True:
         yield ask("free_internet_access")
-    if Verdict.PERIODIC in (judged.at_least, judged.at_most):
+    if Verdict.PERIODIC in conceivable(judged.at_least, judged.at_most):
         yield ask("minor_accidents")
 
 
 def _changes(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook) -> Iterator[Text]:
     """What would make the verdict another: more time or users, or the answer to what is not known."""
     stated = judged.circumstances
-    counts = not stated.add_on_function and stated.cause in ("telecom_equipment_failure", "unknown")
-    if counts and judged.at_least != Verdict.MAJOR:
-        yield _nearest(judged)
+    if judged.at_least != Verdict.MAJOR and stated.cause in ("telecom_equipment_failure", "unknown"):
+        if rulebook.clause_2 and may_fall_under_clause_2(stated):
+            more = length(rulebook.clause_2.duration - judged.duration)
+            yield Text(f"第2号まで: あと{more.ja}続く", f"To clause (ii): {more.en} more")
+        if not stated.add_on_function:
+            yield _nearest(judged)
     if judged.verdict == Verdict.INDETERMINATE:
         low, high = VERDICTS[judged.at_least], VERDICTS[judged.at_most]
         yield Text(f"少なくとも「{low.ja}」、最大で「{high.ja}」", f"At least: {low.en}; at most: {high.en}")
     for said, other in _otherwise(judged, facts, rulebook):
-        if other != judged.verdict:
-            headline = VERDICTS[other]
+        if (other.at_least, other.at_most) != (judged.at_least, judged.at_most):
+            headline = VERDICTS[other.verdict]
             yield Text(f"{said.ja}: {headline.ja}", f"{said.en}: {headline.en}")
 
 
@@ -363,37 +455,43 @@ def _nearest(judged: Judgement) -> Text:
         spell = length(timedelta(seconds=-judged.margin_seconds))
         lacking.append(Text(f"あと{spell.ja}続く", f"{spell.en} more"))
     if judged.margin_users < 0:
-        number = users(-judged.margin_users)
-        lacking.append(Text(f"あと{number.ja}増える", f"{number.en} more"))
+        number = users(judged.condition.users)
+        if any(reaches(hit.users, judged.condition.users) for hit in judged.hits_at_most):
+            lacking.append(Text(f"利用者数が{number.ja}以上と確認される", f"at least {number.en} confirmed"))
+        elif judged.hits_at_most:
+            more = users(-judged.margin_users)
+            lacking.append(Text(f"あと{more.ja}増える", f"{more.en} more"))
+        else:
+            lacking = [
+                Text("停止に当たる（この表では品質の低下は対象外）", "that it was a stop (this table leaves degradation out)")
+            ]
     ja, en = "、かつ".join(each.ja for each in lacking), " and ".join(each.en for each in lacking)
-    return Text(
-        f"最も近い条件（{asked.ja}）まで: {ja or '対象となる停止であること'}",
-        f"To the nearest condition ({asked.en}): {en or 'that it is a stop which counts'}",
-    )
+    return Text(f"最も近い条件（{asked.ja}）まで: {ja}", f"To the nearest condition ({asked.en}): {en}")
 
 
-def _otherwise(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook) -> Iterator[tuple[Text, Verdict]]:
-    """What is not certain, answered the other way, and the verdict then."""
+def _otherwise(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook) -> Iterator[tuple[Text, Judgement]]:
+    """What is not certain, answered the other way, and the judgement then."""
 
-    def under(facts: ServiceFacts, circumstances: Circumstances) -> Judgement:
-        return judge(facts, rulebook, judged.duration, judged.users_at_least, judged.users_at_most, circumstances)
+    def under(facts: ServiceFacts = facts, **changes: object) -> Judgement:
+        return judge_again(judged, facts, rulebook, msgspec.structs.replace(stated, **changes) if changes else stated)
 
     stated = judged.circumstances
     if judged.row_uncertain:
-        others = {
-            other.row: other for other in (under(each, stated) for each in _stated(facts, rulebook)) if other.row != judged.row
-        }
+        others = {other.row: other for other in (under(each) for each in _stated(facts, rulebook)) if other.row != judged.row}
         for number, other in sorted(others.items()):
-            yield Text(f"{number}の項に当たれば", f"if row {number} takes it"), other.verdict
+            yield Text(f"{number}の項に当たれば", f"if row {number} takes it"), other
     if stated.cause == "unknown":
-        no_failure = under(facts, msgspec.structs.replace(stated, cause="no_failure"))
-        yield Text("故障でないと判明すれば", "if it proves to be no failure"), no_failure.verdict
+        yield Text("故障でないと判明すれば", "if it proves to be no failure"), under(cause="no_failure")
+    elif stated.cause != "telecom_equipment_failure":
+        telecom = under(cause="telecom_equipment_failure")
+        yield Text("電気通信設備の故障と判明すれば", "if it proves to be a failure of telecommunications equipment"), telecom
     if judged.by_clause_2 and stated.installed_by_the_carrier is None:
-        foreign = under(facts, msgspec.structs.replace(stated, installed_by_the_carrier=False))
-        yield Text("自ら設置した設備でなければ", "if the carrier did not install the facility"), foreign.verdict
+        yield (
+            Text("自ら設置した設備でなければ", "if the carrier did not install the facility"),
+            under(installed_by_the_carrier=False),
+        )
     if stated.add_on_function:
-        core = under(facts, msgspec.structs.replace(stated, add_on_function=False))
-        yield Text("付加的な機能でなければ", "if it is no add-on function"), core.verdict
+        yield Text("付加的な機能でなければ", "if it is no add-on function"), under(add_on_function=False)
 
 
 def _stated(facts: ServiceFacts, rulebook: Rulebook) -> Iterator[ServiceFacts]:
@@ -408,18 +506,18 @@ def _stated(facts: ServiceFacts, rulebook: Rulebook) -> Iterator[ServiceFacts]:
 
 
 def _rules(judged: Judgement, row: int, book: Rulebook, day: date) -> tuple[Provision, ...]:
-    by_periodic = Verdict.PERIODIC in (judged.at_least, judged.at_most)
-    return _provisions(book, row, day, judged.by_clause_2, by_periodic)
+    by_periodic = Verdict.PERIODIC in conceivable(judged.at_least, judged.at_most)
+    return _provisions(book, row, day, judged.circumstances.facility is not None, by_periodic)
 
 
 @lru_cache(4096)
 def _provisions(book: Rulebook, row: int, day: date, by_clause_2: bool, by_periodic: bool) -> tuple[Provision, ...]:
-    rules = [book.citation(book.rows[row - 1]).as_of(day)]
+    rules = [book.citation(book.rows[row - 1])]
     if by_clause_2 and book.clause_2:
         rules.append(book.citation_of(book.clause_2))
     if by_periodic:
         rules.append(book.citation_of(book.periodic))
-    return tuple(rules)
+    return tuple(rule.as_of(day) for rule in rules)
 
 
 def _expected(at: datetime, now: datetime, affected: Affected) -> Text:
@@ -452,12 +550,13 @@ def _counted(affected: Affected) -> Text:
         if affected.problem is None:
             return figure
         most = users(affected.at_most)
+        why = problem(affected.problem)
         return Text(
-            f"{figure.ja}。現在は計測できない（{affected.problem}）ため、最大で{most.ja}",
-            f"{figure.en}. It cannot be measured now ({affected.problem}), so at most: {most.en}",
+            f"{figure.ja}。現在は計測できない（{why.ja}）ため、最大で{most.ja}",
+            f"{figure.en}. It cannot be measured now ({why.en}), so at most: {most.en}",
         )
-    most, why = users(affected.bound), affected.problem or "-"
+    most, why = users(affected.bound), problem(affected.problem or "-")
     return Text(
-        f"影響利用者数は未計測（{why}）。故障した設備の配下または役務の全利用者を上限とする: {most.ja}",
-        f"Affected users are unmeasured ({why}). Upper bound, all users under the equipment or of the service: {most.en}",
+        f"影響利用者数は未計測（{why.ja}）。故障した設備の配下または役務の全利用者を上限とする: {most.ja}",
+        f"Affected users are unmeasured ({why.en}). Upper bound, all users under the equipment or of the service: {most.en}",
     )

@@ -1,12 +1,15 @@
 """The legal parameters by the day on which an accident occurred, read from dated and cited YAML, and the row of a service."""
 
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from receiver.law import lined_yaml
 from receiver.law.provisions import JST, Basis, Evidence, Provision, Text
@@ -25,13 +28,13 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_h
         return timedelta(seconds=self.duration_seconds)
 
 
-class ServiceFacts(msgspec.Struct, frozen=True):
+class ServiceFacts(msgspec.Struct, frozen=True, cache_hash=True):
     """What decides the row of a service. `None` is a fact that nobody has stated."""
 
     kind: Kind
     emergency_calls: bool | None = None
     charged: bool | None = None
-    monthly_users_previous_fy: int | None = None
+    monthly_users_previous_fy: Annotated[int, Meta(ge=0)] | None = None
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
@@ -78,6 +81,7 @@ class Periodic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_ha
     last_checked: date
     duration_seconds: int
     users: int
+    read_from: date | None = None
 
     @property
     def duration(self) -> timedelta:
@@ -94,6 +98,7 @@ class Clause2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: Evidence
     last_checked: date
     duration_seconds: int
+    read_from: date | None = None
 
     @property
     def duration(self) -> timedelta:
@@ -155,18 +160,11 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_ha
 
     def citation_of(self, rule: Periodic | Clause2) -> Provision:
         """Where its periodic report or its clause 2 stands."""
-        return self._provision(rule.article, rule)
+        return self._provision(rule.article, rule, None, None, rule.read_from)
 
-    def conceivable_rows(self, facts: ServiceFacts) -> list[Row]:
+    def conceivable_rows(self, facts: ServiceFacts) -> tuple[Row, ...]:
         """The rows that may be the first to take the service, from the top: several, where a fact is not stated."""
-        conceivable: list[Row] = []
-        for row in self.rows:
-            takes = row.takes(facts)
-            if takes is not False:
-                conceivable.append(row)
-            if takes:
-                break
-        return conceivable
+        return _conceivable_rows(self, facts)
 
     def _provision(self, article: Text, rule: "Rulebook | Periodic | Clause2", *days: date | None) -> Provision:
         basis: Basis = "law" if self.status == "in_force" or rule is not self else "proposal"
@@ -185,6 +183,23 @@ class _Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: Evidence
     last_checked: date
     apart: bool = False
+
+
+@lru_cache(4096)
+def _conceivable_rows(book: Rulebook, facts: ServiceFacts) -> tuple[Row, ...]:
+    conceivable: list[Row] = []
+    for row in book.rows:
+        takes = row.takes(facts)
+        if takes is not False:
+            conceivable.append(row)
+        if takes:
+            break
+    return tuple(conceivable)
+
+
+_LARGEST = 10**10
+_ANYTHING = ServiceFacts("other")
+"""A service of which nothing is known: only a row without any demand takes it."""
 
 
 class NoRulebook(LookupError):
@@ -207,18 +222,23 @@ def load(files: Iterable[Path], before: tuple[Rulebook, ...] = ()) -> tuple[Rule
     earlier = set(books)
     documents = [lined_yaml.read(file) for file in files]
     own = [d for d in documents if not (isinstance(d.values, dict) and "based_on" in d.values)]
+    mine: set[str] = set()
     for document in own:
         book = lined_yaml.convert(document, Rulebook, check=_complaints)
+        _refuse_taken(document, book, books.get(book.id), mine)
         books[book.id] = book
     for document in documents:
         if document not in own:
             draft = lined_yaml.convert(document, _Draft)
-            books[draft.id] = _resolved(draft, books, document)
+            resolved = _resolved(draft, books, document)
+            _refuse_taken(document, resolved, books.get(draft.id), mine)
+            books[draft.id] = resolved
     for id_ in earlier:
         books[id_] = _ended(books[id_], books.values())
     ordered = tuple(sorted(books.values(), key=lambda book: (book.status != "in_force", book.valid_from or date.min)))
     for document in own:
         _refuse_overlap(document, ordered)
+    _refuse_gaps(own, ordered, any(book.status == "in_force" and not book.valid_to for book in before))
     return ordered
 
 
@@ -252,6 +272,17 @@ def _ended(book: Rulebook, books: Iterable[Rulebook]) -> Rulebook:
     return msgspec.structs.replace(book, valid_to=min(later) - timedelta(days=1)) if later else book
 
 
+def _refuse_taken(document: lined_yaml.Document, book: Rulebook, known: Rulebook | None, mine: set[str]) -> None:
+    wrong = None
+    if book.id in mine:
+        wrong = "two of the files have this id"
+    elif known and known.status == "in_force" and book.status != "in_force":
+        wrong = "a draft cannot take the place of a rulebook in force"
+    if wrong:
+        raise lined_yaml.FaultyFile([document.fault(("id",), wrong, "Choose another id")])
+    mine.add(book.id)
+
+
 def _resolved(draft: _Draft, books: dict[str, Rulebook], document: lined_yaml.Document) -> Rulebook:
     base = books.get(draft.based_on)
     if base is None:
@@ -266,6 +297,13 @@ def _complaints(book: Rulebook) -> list[tuple[lined_yaml.Path_, str, str]]:
     found: list[tuple[lined_yaml.Path_, str, str]] = []
     if book.valid_from and book.valid_to and book.valid_to < book.valid_from:
         found.append((("valid_to",), "is before valid_from", "Correct one of the two days"))
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", book.id):
+        found.append((("id",), "is no plain name", "Use up to 63 letters, digits, '.', '_' and '-'"))
+    limits: list[tuple[lined_yaml.Path_, int]] = [
+        (("periodic",), book.periodic.duration_seconds),
+        (("periodic",), book.periodic.users),
+    ]
+    limits += [(("clause_2",), book.clause_2.duration_seconds)] if book.clause_2 else []
     for number, row in enumerate(book.rows):
         at: lined_yaml.Path_ = ("rows", number)
         if row.row != number + 1:
@@ -273,13 +311,33 @@ def _complaints(book: Rulebook) -> list[tuple[lined_yaml.Path_, str, str]]:
         if not row.conditions:
             found.append(((*at, "conditions"), "no condition", "Give at least one duration and number of users"))
         for place, condition in enumerate(row.conditions):
-            if condition.duration_seconds <= 0 or condition.users <= 0:
-                wrong = "a threshold of zero or less, which everything reaches"
-                found.append(((*at, "conditions", place), wrong, "Give seconds and users above zero"))
+            here = (*at, "conditions", place)
+            limits += [(here, condition.duration_seconds), (here, condition.users)]
+    for where, limit in limits:
+        if limit <= 0:
+            found.append((where, "a threshold of zero or less, which everything reaches", "Give seconds and users above zero"))
+        elif limit > _LARGEST:
+            found.append((where, f"a threshold of {limit}, which nothing reaches", f"Give no more than {_LARGEST}"))
     last = book.rows[-1] if book.rows else None
-    if last is None or last.kinds or last.emergency_calls is not None or last.charged is not None:
+    if last is None or last.takes(_ANYTHING) is not True:
         found.append((("rows",), "the last row does not take every service", "Add a last row without kinds and other demands"))
     return found
+
+
+def _refuse_gaps(documents: list[lined_yaml.Document], books: tuple[Rulebook, ...], open_ended: bool) -> None:
+    """A day that no book covers would leave its accidents without a verdict."""
+    in_force = [book for book in books if book.status == "in_force"]
+    for earlier, later in pairwise(in_force):
+        eve = (later.valid_from or date.min) - timedelta(days=1)
+        if earlier.valid_to and earlier.valid_to < eve:
+            _refuse_gap(documents, f"leaves the days from {earlier.valid_to + timedelta(days=1)} to {eve} without a rulebook")
+    if open_ended and in_force[-1].valid_to:
+        _refuse_gap(documents, f"leaves the days after {in_force[-1].valid_to} without a rulebook")
+
+
+def _refuse_gap(documents: list[lined_yaml.Document], wrong: str) -> None:
+    cure = "Let one rulebook end on the eve of the next, and the last one not at all"
+    raise lined_yaml.FaultyFile([document.fault(("valid_from",), wrong, cure) for document in documents])
 
 
 def _refuse_overlap(document: lined_yaml.Document, books: tuple[Rulebook, ...]) -> None:

@@ -18,7 +18,8 @@ Cause = Literal["telecom_equipment_failure", "non_telecom_equipment_failure", "n
 """Failures of telecommunications equipment of other carriers and third parties (cloud) in use count as one's own. Other equipment
 is power, building, ordering systems. What falls under which: `causes`."""
 
-Effect = Literal["stop", "degradation", "both"]
+Effect = Literal["stop", "degradation", "both", "unknown"]
+"""`both`: some users had a stop and others a degradation, in numbers not known apart; `unknown`: nobody has said which it was."""
 Facility = Literal["satellite", "submarine_cable", "comparable"]
 
 
@@ -58,13 +59,22 @@ class Population(msgspec.Struct, frozen=True):
     duration: timedelta
 
 
+class Hit(NamedTuple):
+    """Users that count before the table for one effect: how long, and how many (None: any number)."""
+
+    duration: timedelta
+    users: int | None
+
+
 class Judgement(msgspec.Struct, frozen=True):
     """A verdict with what it rests on.
 
     `users_at_most` is None when there is no upper bound. `condition` is the one that decided: the one fulfilled, else the one that
     needs the least more time for these users, else the one that needs the fewest more users. Margins are what is there minus what
     that condition asks (negative: still lacking). `row_uncertain`: the row hangs on a fact that nobody has stated, and the stricter
-    one was taken. `by_clause_2`: major by 第2号, whatever the table says.
+    one was taken. `by_clause_2`: major by 第2号, whatever the table says. `hits_at_least` and `hits_at_most` are what stood before
+    the table, each by itself: other numbers than all users where the rulebook counts a stop alone, or the two effects apart.
+    `populations` are those that were judged, and how many they are together at most.
     """
 
     verdict: Verdict
@@ -81,6 +91,9 @@ class Judgement(msgspec.Struct, frozen=True):
     margin_seconds: int
     margin_users: int
     circumstances: Circumstances
+    hits_at_least: tuple[Hit, ...]
+    hits_at_most: tuple[Hit, ...]
+    populations: tuple[Population, Population, int | None] | None = None
 
 
 class Bounded(Protocol):
@@ -108,13 +121,6 @@ class OtherVerdict(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
-class _Hit(NamedTuple):
-    """Users before the table for one effect: how long, and how many (None: any number)."""
-
-    duration: timedelta
-    users: int | None
-
-
 def judge(
     facts: ServiceFacts,
     rulebook: Rulebook,
@@ -125,20 +131,19 @@ def judge(
 ) -> Judgement:
     """Judge what an accident of this `duration` did to a service.
 
-    `users_at_least` and `users_at_most` are the same number when the users were measured. Where some of them had a stop and others
-    a degradation, in numbers not known apart, the effect is "both". The caller chooses the rulebook by the day of occurrence.
+    `users_at_least` and `users_at_most` are the same number when the users were measured. The caller chooses the rulebook by the
+    day of occurrence.
     """
-    fewest, most = _Hit(duration, users_at_least), _Hit(duration, users_at_most)
-    low: tuple[_Hit, ...] = (fewest,)
-    high: tuple[_Hit, ...] = (most,)
-    if circumstances.effect == "degradation" and _counts_stops_alone(rulebook, circumstances):
-        low, high = (), ()
-    elif circumstances.effect == "both" and _counts_stops_alone(rulebook, circumstances):
-        low = ()
-    elif circumstances.effect == "both" and rulebook.apart:
+    fewest, most = Hit(duration, users_at_least), Hit(duration, users_at_most)
+    low: tuple[Hit, ...] = (fewest,)
+    high: tuple[Hit, ...] = (most,)
+    if _counts_stops_alone(rulebook, circumstances):
+        low = low if circumstances.effect == "stop" else ()
+        high = () if circumstances.effect == "degradation" else high
+    elif rulebook.apart and circumstances.effect in ("both", "unknown"):
         # the larger of the two groups has at least half of all
-        low = (_Hit(duration, -(-users_at_least // 2)),)
-    return _judged(facts, rulebook, fewest, most, (low, high), fewest, circumstances)
+        low = (Hit(duration, -(-users_at_least // 2)),)
+    return _judged(facts, rulebook, fewest, most, low, high, circumstances)
 
 
 def judge_populations(
@@ -160,13 +165,25 @@ def judge_populations(
     bounds = [sum(sums)] if len(sums) == 2 else []
     bounds += [] if together_at_most is None else [together_at_most]
     at_least = max(stopped.users_at_least, degraded.users_at_least)
-    fewest, most = _Hit(duration, at_least), _Hit(duration, max(min(bounds), at_least) if bounds else None)
+    fewest, most = Hit(duration, at_least), Hit(duration, max(min(bounds), at_least) if bounds else None)
     apart = [stopped] if _counts_stops_alone(rulebook, circumstances) else [stopped, degraded] if rulebook.apart else []
-    if not apart:
-        return _judged(facts, rulebook, fewest, most, ((fewest,), (most,)), fewest, circumstances)
-    low = tuple(_Hit(kind.duration, kind.users_at_least) for kind in apart)
-    high = tuple(_Hit(kind.duration, kind.users_at_most) for kind in apart)
-    return _judged(facts, rulebook, fewest, most, (low, high), max(low, key=lambda hit: hit.users or 0), circumstances)
+    low = tuple(Hit(kind.duration, kind.users_at_least) for kind in apart) or (fewest,)
+    high = tuple(Hit(kind.duration, kind.users_at_most) for kind in apart) or (most,)
+    judged = _judged(facts, rulebook, fewest, most, low, high, circumstances)
+    return msgspec.structs.replace(judged, populations=(stopped, degraded, together_at_most))
+
+
+def judge_again(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook, circumstances: Circumstances) -> Judgement:
+    """The same accident under other facts or circumstances."""
+    if judged.populations:
+        return judge_populations(facts, rulebook, judged.duration, *judged.populations, circumstances)
+    return judge(facts, rulebook, judged.duration, judged.users_at_least, judged.users_at_most, circumstances)
+
+
+def conceivable(at_least: Verdict, at_most: Verdict) -> tuple[Verdict, ...]:
+    """The verdicts on an impact from one bound to the other, the lightest first."""
+    of_an_impact = (Verdict.NONE, Verdict.PERIODIC, Verdict.MAJOR)
+    return tuple(verdict for verdict in of_an_impact if _GRAVITY[at_least] <= _GRAVITY[verdict] <= _GRAVITY[at_most])
 
 
 def gravest(judged: Iterable[Bounded]) -> Overall:
@@ -203,16 +220,17 @@ def _counts_stops_alone(rulebook: Rulebook, circumstances: Circumstances) -> boo
 def _judged(
     facts: ServiceFacts,
     rulebook: Rulebook,
-    fewest: _Hit,
-    most: _Hit,
-    before_the_table: tuple[tuple[_Hit, ...], tuple[_Hit, ...]],
-    decider: _Hit,
+    fewest: Hit,
+    most: Hit,
+    low_hits: tuple[Hit, ...],
+    high_hits: tuple[Hit, ...],
     circumstances: Circumstances,
 ) -> Judgement:
     row = rulebook.row_of(facts)
     by_clause_2 = _fulfils_clause_2(rulebook, fewest.duration, circumstances)
-    low = _settled(row, rulebook, fewest, before_the_table[0], by_clause_2, circumstances)
-    high = _settled(row, rulebook, most, before_the_table[1], by_clause_2, circumstances)
+    low = _settled(row, rulebook, fewest, low_hits, by_clause_2, circumstances)
+    high = low if fewest == most and low_hits == high_hits else _settled(row, rulebook, most, high_hits, by_clause_2, circumstances)
+    decider = max(low_hits, key=lambda hit: hit.users or 0) if low_hits else Hit(fewest.duration, 0)
     users = decider.users or 0
     condition = deciding_condition(row, decider.duration, users)
     return Judgement(
@@ -230,37 +248,49 @@ def _judged(
         margin_seconds=int((decider.duration - condition.duration) // timedelta(seconds=1)),
         margin_users=users - condition.users,
         circumstances=circumstances,
+        hits_at_least=low_hits,
+        hits_at_most=high_hits,
     )
 
 
 def _settled(
-    row: Row, rulebook: Rulebook, all_: _Hit, table: tuple[_Hit, ...], by_clause_2: bool, circumstances: Circumstances
+    row: Row, rulebook: Rulebook, all_: Hit, table: tuple[Hit, ...], by_clause_2: bool, circumstances: Circumstances
 ) -> Verdict:
     """The verdict on `all_` users, of whom those in `table` count before the table, each hit by itself."""
-    if circumstances.add_on_function or circumstances.cause == "no_failure":
+    if circumstances.cause == "no_failure":
         return Verdict.NONE
     if by_clause_2:
         return Verdict.MAJOR
-    if circumstances.cause != "non_telecom_equipment_failure" and any(
-        hit.duration >= c.duration and _reaches(hit.users, c.users) for hit in table for c in row.conditions
-    ):
+    of_telecom_equipment = circumstances.cause != "non_telecom_equipment_failure"
+    # the first item of the table's article and of the list leave add-on functions out; clause 2 and other equipment do not
+    if of_telecom_equipment and circumstances.add_on_function:
+        return Verdict.NONE
+    if of_telecom_equipment and any(fulfils(hit, condition) for hit in table for condition in row.conditions):
         return Verdict.MAJOR
-    if all_.duration >= rulebook.periodic.duration or _reaches(all_.users, rulebook.periodic.users):
+    if all_.duration >= rulebook.periodic.duration or reaches(all_.users, rulebook.periodic.users):
         return Verdict.PERIODIC
     return Verdict.NONE
 
 
+def fulfils(hit: Hit, condition: Condition) -> bool:
+    """Whether these users, for this time, are enough: both comparisons are inclusive (以上)."""
+    return hit.duration >= condition.duration and reaches(hit.users, condition.users)
+
+
+def reaches(users: int | None, threshold: int) -> bool:
+    """Whether so many users (None: any number, however large) are at least the threshold."""
+    return users is None or users >= threshold
+
+
 def _fulfils_clause_2(rulebook: Rulebook, duration: timedelta, circumstances: Circumstances) -> bool:
+    return rulebook.clause_2 is not None and may_fall_under_clause_2(circumstances) and duration >= rulebook.clause_2.duration
+
+
+def may_fall_under_clause_2(circumstances: Circumstances) -> bool:
+    """Whether only time is lacking for clause 2, if anything."""
     return (
-        rulebook.clause_2 is not None
-        and circumstances.facility is not None
+        circumstances.facility is not None
         and circumstances.all_traffic_down
         and circumstances.installed_by_the_carrier is not False
-        and not circumstances.add_on_function
         and circumstances.cause in ("telecom_equipment_failure", "unknown")
-        and duration >= rulebook.clause_2.duration
     )
-
-
-def _reaches(users: int | None, threshold: int) -> bool:
-    return users is None or users >= threshold

@@ -45,6 +45,7 @@ EFFECTS: dict[Effect, Text] = {
     "stop": Text("役務の停止", "stop"),
     "degradation": Text("品質の低下", "degradation"),
     "both": Text("役務の停止及び品質の低下", "stop and degradation"),
+    "unknown": Text("役務の停止又は品質の低下", "stop or degradation"),
 }
 KINDS: dict[Kind, Text] = {
     "voice": Text("音声伝送", "voice"),
@@ -75,6 +76,21 @@ def length(duration: timedelta) -> Text:
 def clock_time(moment: datetime) -> str:
     """A moment as it stands in a report: 2026-11-21 18:00:05 JST."""
     return moment.astimezone(JST).strftime("%Y-%m-%d %H:%M:%S JST")
+
+
+GONE = "the series that counted the users is gone"
+NO_SERIES = "no series gives the users of this equipment"
+RECOVERED_FIRST = "the service recovered before its users could be measured"
+_PROBLEMS = {
+    GONE: "利用者数を数えていた系列がなくなった",
+    NO_SERIES: "この設備の利用者数を示す系列がない",
+    RECOVERED_FIRST: "利用者数を計測する前に役務が復旧した",
+}
+
+
+def problem(why: str) -> Text:
+    """Why users could not be measured; what Prometheus said of it stays as it said it."""
+    return Text(_PROBLEMS.get(why, why), why)
 
 
 @lru_cache(1024)

@@ -13,8 +13,10 @@ from tests import own_rulebooks
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "classify-vectors.json").read_text("utf-8"))
 CASE: dict[str, Any] = {
     "id": "one",
+    "cause": "telecom_equipment_failure",
+    "effect": "stop",
     "occurred_at": "2026-05-01T10:00:00+09:00",
-    "service": {"kind": "internet_access"},
+    "service": {"kind": "internet_access", "charged": True},
     "duration_s": 5400,
     "users": 150_000,
 }

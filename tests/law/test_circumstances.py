@@ -80,5 +80,8 @@ def test_the_draft_judges_stop_and_degradation_apart() -> None:
 
 def test_an_add_on_function_is_nothing_by_a_persons_word() -> None:
     assert judged(5_000_000, 600, Circumstances(add_on_function=True)).verdict == "none"
+    # the exclusion stands in the first item of the paragraph and in the first class of the list, in no other
     cable = Circumstances(facility="submarine_cable", all_traffic_down=True, add_on_function=True)
-    assert not judged(0, 600, cable).by_clause_2
+    assert judged(0, 600, cable).verdict == "major"
+    power = Circumstances(cause="non_telecom_equipment_failure", add_on_function=True)
+    assert judged(5_000_000, 600, power).verdict == "periodic"

@@ -19,7 +19,7 @@ from receiver.law.conference import (
     probability,
 )
 from receiver.law.estimate import Estimate, Number, WrongFigure
-from receiver.law.provisions import JST
+from receiver.law.provisions import JST, Text
 
 
 def others(estimate: Estimate) -> list[int]:
@@ -55,10 +55,14 @@ def test_what_is_whole_stays_whole() -> None:
     assert probability(Meetings(1_000, 3, 1, 4, 1), 0.5).raw == "500"
 
 
+def test_what_lies_behind_the_twelfth_decimal_is_cut_and_never_rounded() -> None:
+    assert probability(Meetings(1, 1, 1, 4, 1), Fraction(1, 2)).raw == "0.133974596215"  # 1 - √(3/4) = 0.13397459621556…
+
+
 def test_the_chance_is_at_most_one() -> None:
     estimate = probability(Meetings(1_000, 100, 10, 20, 8), 0.01)
     assert estimate.users == 1_000
-    assert "(max. 1)" in estimate.formula.ja
+    assert "確率 P = (100 × 10) ÷ (20 × 8) = 1 (max. 1)。月間" in estimate.formula.ja
     assert "(max. 1)" not in probability(Meetings(1_000, 20, 8, 20, 8), 0.01).formula.ja
 
 
@@ -90,7 +94,7 @@ def test_more_time_never_hits_fewer_and_never_more_than_all_hosts(
     assert 0 <= shorter.exact <= longer.exact <= hosts
 
 
-@given(st.integers(0, 10**8), st.integers(0, 160), st.integers(0, 12))
+@given(st.integers(0, 10**20), st.integers(0, 160), st.integers(0, 12))
 def test_whole_hours_equal_exact_arithmetic(hosts: int, each: int, hours: int) -> None:
     idle = 1 - Fraction(each, 160)
     assert probability(Meetings(hosts, each, 1, 20, 8), hours).users == floor(hosts * (1 - idle**hours))
@@ -114,11 +118,13 @@ def test_a_conference_function_falls_back_in_order() -> None:
 def test_audio_and_video_are_voice_even_when_free_and_video_alone_is_flagged() -> None:
     for charged in (True, False, None):
         facts, flag = function_facts("audio_video", charged)
-        assert (facts.kind, facts.emergency_calls, flag) == ("voice", False, None)
+        assert (facts.kind, facts.emergency_calls, facts.charged, flag) == ("voice", False, charged, None)
         facts, flag = function_facts("video_only", charged)
-        assert facts.kind == "voice"
-        assert flag is not None
-        assert "要判断" in flag.ja
+        assert (facts.kind, facts.emergency_calls, facts.charged) == ("voice", False, charged)
+        assert flag == Text(
+            "映像のみの障害を音声伝送役務として扱うかは明らかでない（要判断）",
+            "whether a failure of video alone is one of a voice service is not settled: a person decides",
+        )
 
 
 @pytest.mark.parametrize(("charged", "kind"), [(False, "messaging"), (None, "messaging"), (True, "other")])
@@ -152,6 +158,13 @@ def test_only_business_hours_count(case: str, start: datetime, end: datetime, ho
     assert business_hours(start, end, OFFICE) == hours, case
 
 
+def test_the_days_of_an_outage_are_those_of_japan_however_its_times_were_noted() -> None:
+    night_shift = BusinessHours(((time(0), time(6)),))
+    start, end = at(24, 23), at(25, 5)
+    assert business_hours(start, end, night_shift) == 5
+    assert business_hours(start.astimezone(UTC), end.astimezone(UTC), night_shift) == 5
+
+
 def test_a_day_of_the_office_has_eight_hours() -> None:
     assert OFFICE.hours_per_day == 8
     assert BusinessHours(((time(22), time(0)),)).hours_per_day == 2
@@ -164,27 +177,31 @@ def test_business_hours_add_up_over_a_cut(first: int, second: int) -> None:
     assert business_hours(start, cut, OFFICE) + business_hours(cut, end, OFFICE) == business_hours(start, end, OFFICE)
 
 
+NO_SPAN = "^spans: give at least one, each opening before it closes$"
+OVERLAP = "^spans: they overlap$"
+
+
 @pytest.mark.parametrize(
-    "spans",
+    ("spans", "wrong"),
     [
-        (),
-        ((time(9), time(9)),),
-        ((time(10), time(9)),),
-        ((time(9), time(12)), (time(11), time(18))),
-        ((time(7), time(8)), (time(9), time(12)), (time(11), time(18))),
+        ((), NO_SPAN),
+        (((time(9), time(9)),), NO_SPAN),
+        (((time(10), time(9)),), NO_SPAN),
+        (((time(9), time(12)), (time(11), time(18))), OVERLAP),
+        (((time(7), time(8)), (time(9), time(12)), (time(11), time(18))), OVERLAP),
     ],
 )
-def test_business_hours_that_cannot_be_are_refused(spans: tuple[tuple[time, time], ...]) -> None:
-    with pytest.raises(WrongFigure, match="spans"):
+def test_business_hours_that_cannot_be_are_refused(spans: tuple[tuple[time, time], ...], wrong: str) -> None:
+    with pytest.raises(WrongFigure, match=wrong):
         BusinessHours(spans)
 
 
 def test_an_outage_without_zones_or_backwards_is_refused() -> None:
-    with pytest.raises(WrongFigure, match="zone"):
+    with pytest.raises(WrongFigure, match=r"^started_at, ended_at: give times with their zone$"):
         business_hours(datetime(2026, 11, 24, 9), at(24, 10), OFFICE)  # noqa: DTZ001
     with pytest.raises(WrongFigure, match="zone"):
         business_hours(at(24, 9), datetime(2026, 11, 24, 10), OFFICE)  # noqa: DTZ001
-    with pytest.raises(WrongFigure, match="before"):
+    with pytest.raises(WrongFigure, match=r"^ended_at: is before started_at$"):
         business_hours(at(24, 10), at(24, 9), OFFICE)
 
 

@@ -53,7 +53,8 @@ def test_a_major_accident_owes_the_first_notice_the_report_and_notices_to_the_pu
 
 def test_the_law_names_no_number_for_the_first_notice() -> None:
     first = owed(Verdict.MAJOR)["first_notice"]
-    assert (first.due, first.form, first.basis, first.flags) == (None, None, "law", ())
+    assert (first.due, first.form, first.basis) == (None, None, "law")
+    assert [flag.code for flag in first.flags] == ["ask_promptly"]
     assert first.why.ja == "速やかに。法令に時間の定めはなく、自社の目標も設定されていない"
     assert first.why.en == "promptly: the law names no number, and no target is set"
 

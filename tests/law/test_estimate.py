@@ -158,7 +158,15 @@ def test_a_figure_is_shown_cut_and_never_rounded(figure: Fraction, words: str) -
 
 
 @pytest.mark.parametrize(
-    ("figure", "text"), [("63500", "63500"), ("1/5", "0.2"), ("-1/8", "-0.125"), ("63500/3", "63500/3"), ("0", "0")]
+    ("figure", "text"),
+    [
+        ("63500", "63500"),
+        ("1/5", "0.2"),
+        ("-1/8", "-0.125"),
+        ("63500/3", "63500/3"),
+        ("0", "0"),
+        (f"1/{5**25}", "0.0000000000000000033554432"),
+    ],
 )
 def test_the_exact_text_is_as_short_as_it_can_be(figure: str, text: str) -> None:
     assert exact_text(Fraction(figure)) == text

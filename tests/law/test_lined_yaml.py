@@ -152,8 +152,11 @@ def test_a_variant_is_checked_by_its_own_keys(file: Path) -> None:
 
 
 def test_a_variant_that_may_be_left_out_is_checked_by_its_own_keys_too(file: Path) -> None:
-    text = "rows: {}\nmotor:\n  kind: petrol\n  litres: x\n"
-    assert places(faults_of(file, text, Shelf)) == [(4, "motor.litres", "expected `int`, got `str`")]
+    text = "rows: {}\nmotor:\n  kind: petrol\n  litres: x\n  volts: 5\n"
+    assert places(faults_of(file, text, Shelf)) == [
+        (4, "motor.litres", "expected `int`, got `str`"),
+        (5, "motor.volts", "unknown key"),
+    ]
 
 
 def test_an_entry_of_a_list_under_a_free_key_is_named_by_its_number(file: Path) -> None:

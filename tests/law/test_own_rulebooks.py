@@ -82,6 +82,18 @@ def test_a_draft_of_ones_own_is_based_on_another_book(tmp_path: Path) -> None:
         (("valid_from: 2027-04-01", "valid_from: 2026-04-01"), 3, "covers days of JP-TBA58-2026, too"),
         (("valid_from: 2027-04-01", "valid_from: 2025-04-01"), 3, "covers days of JP-TBA58-2019, too"),
         (("clause_2: null\n", ""), 1, "required key is missing"),
+        (("id: OWN-2027", 'id: "OWN 2027\\e[2J"'), 1, "is no plain name"),
+        (("  users: 5", "  users: 0"), 15, "a threshold of zero or less"),
+        (("  duration_seconds: 60\n  users: 5", "  duration_seconds: 0\n  users: 5"), 15, "a threshold of zero or less"),
+        (("users: 10}", "users: 99999999999}"), 13, "which nothing reaches"),
+        (
+            ("    conditions", "    monthly_users_previous_fy_at_least: 5\n    conditions"),
+            10,
+            "the last row does not take every service",
+        ),
+        (("valid_to: null", "valid_to: 2027-09-30"), 3, "leaves the days after 2027-09-30 without a rulebook"),
+        (("OWN-2027", "JP-TBA58-2026"), 3, "leaves the days from 2026-04-01 to 2027-03-31 without a rulebook"),
+        (("valid_from: 2027-04-01\nvalid_to: null", "valid_from: 2026-06-01\nvalid_to: 2026-06-30"), 3, "after 2026-06-30 without"),
         (("{ja: 想定, en: assumption}", "想定"), 6, "expected `object`, got `str`"),
     ],
 )
@@ -99,3 +111,24 @@ def test_a_draft_on_nothing_is_refused(tmp_path: Path) -> None:
     text += "article: {ja: 案, en: draft}\nsource: 案\nevidence: draft\nlast_checked: 2026-11-21\n"
     with pytest.raises(FaultyFile, match="there is no rulebook 'NOWHERE'"):
         load([write(tmp_path, text)], shipped())
+
+
+def test_a_draft_cannot_take_the_place_of_a_rulebook_in_force(tmp_path: Path) -> None:
+    text = "id: JP-TBA58-2026\ntitle: {ja: 案, en: draft}\nstatus: draft_not_enacted\nbased_on: JP-TBA58-2019\n"
+    text += "article: {ja: 案, en: draft}\nsource: 案\nevidence: draft\nlast_checked: 2026-11-21\n"
+    with pytest.raises(FaultyFile, match=r":1: id: a draft cannot take the place of a rulebook in force"):
+        load([write(tmp_path, text)], shipped())
+
+
+def test_two_files_of_one_id_are_refused(tmp_path: Path) -> None:
+    first = write(tmp_path, GOOD)
+    second = tmp_path / "again.yaml"
+    second.write_text(GOOD, encoding="utf-8")
+    with pytest.raises(FaultyFile, match=r"again.yaml:1: id: two of the files have this id"):
+        load([first, second], shipped())
+
+
+def test_rulebooks_from_elsewhere_may_cover_a_part_of_time_only(tmp_path: Path) -> None:
+    """Only what was covered before must stay covered."""
+    (book,) = load([write(tmp_path, GOOD.replace("valid_to: null", "valid_to: 2027-09-30"))])
+    assert book.valid_to

@@ -77,7 +77,7 @@ def test_an_incident_is_told_in_exactly_the_form_of_the_contract(app: App) -> No
         "article": {"ja": "電気通信事業法施行規則 第57条第1項", "en": "Ordinance Art. 57(1)"},
         "evidence": "read",
         "why": duties[-1]["why"],
-        "flags": [],
+        "flags": ["short_form_unknown"],
     }
     assert "2026-11-21" in duties[-1]["why"]["en"]
 
