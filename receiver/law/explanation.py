@@ -19,7 +19,7 @@ from receiver.law.verdict import (
     Judgement,
     Verdict,
     conceivable,
-    fulfils,
+    fulfils_any,
     judge,
     judge_again,
     may_fall_under_clause_2,
@@ -44,14 +44,14 @@ RULE_OF: dict[Method, str] = {
 }
 """The rule of the guideline (or of practice) that a counting method follows."""
 
-HEADINGS = {
-    "row": Text("区分", "Row"),
-    "numbers": Text("数値", "Numbers"),
-    "steps": Text("計算", "Arithmetic"),
-    "uncertain": Text("不確かな点", "Uncertain"),
-    "would_change": Text("判定が変わる場合", "What would change it"),
-    "citations": Text("根拠", "Basis"),
-}
+HEADINGS = (
+    Text("区分", "Row"),
+    Text("数値", "Numbers"),
+    Text("計算", "Arithmetic"),
+    Text("不確かな点", "Uncertain"),
+    Text("判定が変わる場合", "What would change it"),
+    Text("根拠", "Basis"),
+)
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -71,24 +71,19 @@ class Explanation(msgspec.Struct, frozen=True):
     @property
     def sections(self) -> tuple[tuple[Text, tuple[Text, ...]], ...]:
         """Heading and lines of each part that has any, in the order in which they are told."""
-        parts = {
-            "row": (self.row,),
-            "numbers": self.numbers,
-            "steps": self.steps,
-            "uncertain": tuple(flag.text for flag in self.uncertain),
-            "would_change": self.would_change,
-            "citations": tuple(map(_cited, self.citations)),
-        }
-        return tuple((HEADINGS[name], lines) for name, lines in parts.items() if lines)
+        uncertain = tuple([flag.text for flag in self.uncertain])
+        basis = tuple([_cited(rule) for rule in self.citations])
+        parts = (self.row,), self.numbers, self.steps, uncertain, self.would_change, basis
+        return tuple([(heading, lines) for heading, lines in zip(HEADINGS, parts, strict=True) if lines])
 
     @property
     def text(self) -> Text:
         """All of it as one paragraph."""
-        ja, en = [f"{self.headline.ja}。"], [f"{self.headline.en}."]
+        ja, en = f"{self.headline.ja}。", f"{self.headline.en}."
         for heading, lines in self.sections:
-            ja.append(f"{heading.ja}: {'。'.join([line.ja for line in lines])}。")
-            en.append(f"{heading.en}: {'. '.join([line.en for line in lines])}.")
-        return Text("".join(ja), " ".join(en))
+            ja += f"{heading.ja}: {'。'.join([line.ja for line in lines])}。"
+            en += f" {heading.en}: {'. '.join([line.en for line in lines])}."
+        return Text(ja, en)
 
 
 def explain(
@@ -331,11 +326,10 @@ _TRUTH = {
 def _compared(asked: Text, each: Condition, judged: Judgement) -> Text:
     """A condition against what stood before the table: the users that come nearest to it."""
     hits = judged.hits_at_least or (Hit(judged.duration, 0),)
-    nearest = max(hits, key=lambda hit: (fulfils(hit, each), hit.users or 0))
+    nearest = hits[0] if len(hits) == 1 else max(hits, key=lambda hit: (fulfils_any((hit,), each), hit.users or 0))
     time, people = _time(each.duration - nearest.duration), _people(each.users - (nearest.users or 0))
-    certain = any(fulfils(hit, each) for hit in judged.hits_at_least)
-    possible = any(fulfils(hit, each) for hit in judged.hits_at_most)
-    fulfilled = _TRUTH[True if certain else None if possible else False]
+    certain = fulfils_any(judged.hits_at_least, each)
+    fulfilled = _TRUTH[True if certain else None if fulfils_any(judged.hits_at_most, each) else False]
     return Text(
         f"条件（{asked.ja}）: {time.ja}、{people.ja}→{fulfilled.ja}",
         f"Condition ({asked.en}): {time.en}, {people.en}: {fulfilled.en}",
@@ -477,9 +471,8 @@ def _otherwise(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook) -> It
 
     stated = judged.circumstances
     if judged.row_uncertain:
-        others = {other.row: other for other in (under(each) for each in _stated(facts, rulebook)) if other.row != judged.row}
-        for number, other in sorted(others.items()):
-            yield Text(f"{number}の項に当たれば", f"if row {number} takes it"), other
+        for number, each in _other_rows(facts, rulebook, judged.row):
+            yield Text(f"{number}の項に当たれば", f"if row {number} takes it"), under(each)
     if stated.cause == "unknown":
         yield Text("故障でないと判明すれば", "if it proves to be no failure"), under(cause="no_failure")
     elif stated.cause != "telecom_equipment_failure":
@@ -494,30 +487,33 @@ def _otherwise(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook) -> It
         yield Text("付加的な機能でなければ", "if it is no add-on function"), under(add_on_function=False)
 
 
-def _stated(facts: ServiceFacts, rulebook: Rulebook) -> Iterator[ServiceFacts]:
-    """The facts with every answer to those that nobody has stated."""
+@lru_cache(4096)
+def _other_rows(facts: ServiceFacts, rulebook: Rulebook, row: int) -> tuple[tuple[int, ServiceFacts], ...]:
+    """The other rows that may take the service, each with facts by which it does: every answer to those that nobody has stated."""
     limits = [row.monthly_users_previous_fy_at_least for row in rulebook.rows if row.monthly_users_previous_fy_at_least]
-    for emergency, charged, last_year in product(
+    answers = product(
         (True, False) if facts.emergency_calls is None else (facts.emergency_calls,),
         (True, False) if facts.charged is None else (facts.charged,),
         (0, *limits) if facts.monthly_users_previous_fy is None else (facts.monthly_users_previous_fy,),
-    ):
-        yield ServiceFacts(facts.kind, emergency, charged, last_year)
+    )
+    by_row = {rulebook.row_of(stated).row: stated for stated in (ServiceFacts(facts.kind, *answer) for answer in answers)}
+    return tuple(sorted((number, stated) for number, stated in by_row.items() if number != row))
 
 
-def _rules(judged: Judgement, row: int, book: Rulebook, day: date) -> tuple[Provision, ...]:
+def _rules(judged: Judgement, row: int, book: Rulebook, day: date) -> list[Provision]:
     by_periodic = Verdict.PERIODIC in conceivable(judged.at_least, judged.at_most)
-    return _provisions(book, row, day, judged.circumstances.facility is not None, by_periodic)
+    rules = _provisions(book, row, judged.circumstances.facility is not None, by_periodic)
+    return [rule.as_of(day) for rule in rules]
 
 
-@lru_cache(4096)
-def _provisions(book: Rulebook, row: int, day: date, by_clause_2: bool, by_periodic: bool) -> tuple[Provision, ...]:
+@lru_cache(1024)
+def _provisions(book: Rulebook, row: int, by_clause_2: bool, by_periodic: bool) -> tuple[Provision, ...]:
     rules = [book.citation(book.rows[row - 1])]
     if by_clause_2 and book.clause_2:
         rules.append(book.citation_of(book.clause_2))
     if by_periodic:
         rules.append(book.citation_of(book.periodic))
-    return tuple(rule.as_of(day) for rule in rules)
+    return tuple(rules)
 
 
 def _expected(at: datetime, now: datetime, affected: Affected) -> Text:

@@ -17,6 +17,11 @@ from receiver.law.provisions import JST, Basis, Evidence, Provision, Text
 Kind = Literal["voice", "cellular_lpwa", "unlicensed_lpwa", "email", "messaging", "internet_related", "internet_access", "other"]
 
 
+@lru_cache(1024)
+def _seconds(number: int) -> timedelta:
+    return timedelta(seconds=number)
+
+
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """`duration_seconds` AND `users`, both inclusive (以上)."""
 
@@ -25,7 +30,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_h
 
     @property
     def duration(self) -> timedelta:
-        return timedelta(seconds=self.duration_seconds)
+        return _seconds(self.duration_seconds)
 
 
 class ServiceFacts(msgspec.Struct, frozen=True, cache_hash=True):
@@ -85,7 +90,7 @@ class Periodic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_ha
 
     @property
     def duration(self) -> timedelta:
-        return timedelta(seconds=self.duration_seconds)
+        return _seconds(self.duration_seconds)
 
 
 class Clause2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,7 +107,7 @@ class Clause2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def duration(self) -> timedelta:
-        return timedelta(seconds=self.duration_seconds)
+        return _seconds(self.duration_seconds)
 
 
 class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):

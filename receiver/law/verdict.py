@@ -7,6 +7,7 @@ else it is `indeterminate`. Every verdict says "may apply: a person decides", ne
 import enum
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import cache
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -180,6 +181,7 @@ def judge_again(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook, circ
     return judge(facts, rulebook, judged.duration, judged.users_at_least, judged.users_at_most, circumstances)
 
 
+@cache
 def conceivable(at_least: Verdict, at_most: Verdict) -> tuple[Verdict, ...]:
     """The verdicts on an impact from one bound to the other, the lightest first."""
     of_an_impact = (Verdict.NONE, Verdict.PERIODIC, Verdict.MAJOR)
@@ -265,16 +267,19 @@ def _settled(
     # the first item of the table's article and of the list leave add-on functions out; clause 2 and other equipment do not
     if of_telecom_equipment and circumstances.add_on_function:
         return Verdict.NONE
-    if of_telecom_equipment and any(fulfils(hit, condition) for hit in table for condition in row.conditions):
+    if of_telecom_equipment and any(fulfils_any(table, condition) for condition in row.conditions):
         return Verdict.MAJOR
     if all_.duration >= rulebook.periodic.duration or reaches(all_.users, rulebook.periodic.users):
         return Verdict.PERIODIC
     return Verdict.NONE
 
 
-def fulfils(hit: Hit, condition: Condition) -> bool:
-    """Whether these users, for this time, are enough: both comparisons are inclusive (以上)."""
-    return hit.duration >= condition.duration and reaches(hit.users, condition.users)
+def fulfils_any(hits: tuple[Hit, ...], condition: Condition) -> bool:
+    """Whether any of them lasted long enough with enough users: both comparisons are inclusive (以上)."""
+    for duration, users in hits:  # noqa: SIM110 - a hundred thousand lines a few seconds: a generator takes as long again
+        if duration >= condition.duration and (users is None or users >= condition.users):
+            return True
+    return False
 
 
 def reaches(users: int | None, threshold: int) -> bool:

@@ -43,7 +43,7 @@ BASES: dict[Basis, Text] = {
 }
 
 
-class Provision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Provision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """A citation with the days (Asia/Tokyo, both included) on which it holds; None leaves that side open.
 
     `article` goes down to the paragraph. `source` is an address or the title of a document, `says` a sentence on what stands there,
