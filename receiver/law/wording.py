@@ -66,6 +66,15 @@ def users(number: int | None) -> Text:
     return Text(f"{number:,}人", f"{number:,} users")
 
 
+def users_between(least: int, most: int | None) -> Text:
+    """A number of users that lies from `least` to `most` (None: no upper bound)."""
+    if least == most:
+        return users(least)
+    if most is None:
+        return Text(f"{least:,}人以上、上限不明", f"at least {least:,} users, no known upper limit")
+    return Text(f"{least:,}人以上{most:,}人以下", f"from {least:,} to {most:,} users")
+
+
 def length(duration: timedelta) -> Text:
     """A length of time in hours, minutes and seconds; parts of a second are cut off, as they never help to reach a limit."""
     minutes, seconds = divmod(duration.days * 86400 + duration.seconds, 60)
