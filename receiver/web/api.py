@@ -116,6 +116,7 @@ def _impact(assessment: Assessment, now: datetime) -> dict[str, Any]:
         "duration_seconds": max(0, int(lasted.total_seconds())),
         "major_since": _time(assessment.major_since),
         "major_expected_at": _time(assessment.major_expected_at),
+        "flags": [flag.code for flag in assessment.explanation.uncertain],
         "reason": _text(assessment.reason),
     }
 

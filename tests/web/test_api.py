@@ -58,6 +58,7 @@ def test_an_incident_is_told_in_exactly_the_form_of_the_contract(app: App) -> No
                 "duration_seconds": 3900,
                 "major_since": "2026-11-21T04:00:00Z",
                 "major_expected_at": "2026-11-21T04:00:00Z",
+                "flags": ["sample"],
                 "reason": {"ja": assessment().reason.ja, "en": assessment().reason.en},
             }
         ],
