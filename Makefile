@@ -43,12 +43,12 @@ bench: .venv/dev .peers/tools ## the intake against a bare Flask app
 	$(BIN)/python -m benchmarks.intake
 
 .PHONY: mutation
-mutation: .venv/mutation ## does a test notice every small change of receiver/law? (MODULES="estimate methods" for some)
-	$(BIN)/python -m tests.mutation $(MODULES)
+mutation: .venv-mutation/ready ## does a test notice every small change of receiver/law? (MODULES="estimate methods" for some)
+	.venv-mutation/bin/python -m tests.mutation $(MODULES)
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf .venv .peers var dist mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-mutation .peers var dist mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/made:
 	@bash examples/make-venv.sh "$(PYTHON)" .venv
@@ -64,9 +64,11 @@ clean: ## remove what the other targets made
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -c constraints-dev.txt -e '.[dev]'
 	@touch $@ .venv/demo
 
-.venv/mutation: .venv/dev
-	@echo "installing what tests the tests into .venv"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -c constraints-dev.txt -e '.[dev,mutation]'
+# a venv of its own: mutmut brings setproctitle, under which gunicorn renames the processes that tests look for
+.venv-mutation/ready: pyproject.toml constraints.txt constraints-dev.txt
+	@echo "installing what tests the tests into .venv-mutation"
+	@bash examples/make-venv.sh "$(PYTHON)" .venv-mutation
+	@.venv-mutation/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -c constraints-dev.txt -e '.[dev,mutation]'
 	@touch $@
 
 # own binaries take effect also where others are at hand already

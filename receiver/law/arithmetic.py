@@ -63,8 +63,8 @@ def _who_counts(judged: Judgement, rulebook: Rulebook) -> Text:
     counted = users_between(least, None if any(h.users is None for h in most) else max((h.users or 0 for h in most), default=0))
     if rulebook.apart:
         return Text(
-            f"停止と品質の低下を別に判定する。表と比べるのは利用者の多い方（{counted.ja}）",
-            f"Stop and degradation are judged apart: the larger of the two is compared with the table ({counted.en})",
+            f"停止と品質の低下を別々に表と比べる（利用者の多い方は{counted.ja}）",
+            f"Stop and degradation are compared with the table each by itself (the larger: {counted.en})",
         )
     return Text(
         f"品質の低下は対象外。表と比べるのは停止の利用者のみ（{counted.ja}）",

@@ -65,10 +65,11 @@ def shipped() -> Causes:
 
 def cause(kind: Kind, rules: Causes | None = None) -> CauseRule:
     """What is judged for this kind of cause, and its source. Raises LookupError for a kind that is not in the list."""
-    for rule in (rules or shipped()).causes:
+    known = (rules or shipped()).causes
+    for rule in known:
         if rule.id == kind:
             return rule
-    raise LookupError(f"there is no cause {kind!r}: known are {', '.join(get_args(Kind))}")
+    raise LookupError(f"there is no cause {kind!r}: known are {', '.join(rule.id for rule in known)}")
 
 
 def faults(rules: Causes) -> list[tuple[tuple[str | int, ...], str, str]]:

@@ -120,7 +120,7 @@ def _otherwise(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook) -> It
     """What is not certain, answered the other way, and the judgement then."""
 
     def under(facts: ServiceFacts = facts, **answers: object) -> Judgement:
-        return judge_again(judged, facts, rulebook, msgspec.structs.replace(stated, **answers) if answers else stated)
+        return judge_again(judged, facts, rulebook, msgspec.structs.replace(stated, **answers))
 
     stated = judged.circumstances
     if judged.row_uncertain:

@@ -278,14 +278,14 @@ def _ended(book: Rulebook, books: Iterable[Rulebook]) -> Rulebook:
 
 
 def _refuse_taken(document: lined_yaml.Document, book: Rulebook, known: Rulebook | None, mine: set[str]) -> None:
-    wrong = None
     if book.id in mine:
         wrong = "two of the files have this id"
     elif known and known.status == "in_force" and book.status != "in_force":
         wrong = "a draft cannot take the place of a rulebook in force"
-    if wrong:
-        raise lined_yaml.FaultyFile([document.fault(("id",), wrong, "Choose another id")])
-    mine.add(book.id)
+    else:
+        mine.add(book.id)
+        return
+    raise lined_yaml.FaultyFile([document.fault(("id",), wrong, "Choose another id")])
 
 
 def _resolved(draft: _Draft, books: dict[str, Rulebook], document: lined_yaml.Document) -> Rulebook:

@@ -206,7 +206,7 @@ def other_verdicts(estimate: Estimate, judge_users: Callable[[int], Verdict]) ->
     return tuple(OtherVerdict(reading, verdict) for reading, verdict in others if verdict != standing)
 
 
-def deciding_condition(row: Row, duration: timedelta, users: int) -> Condition:
+def _deciding_condition(row: Row, users: int) -> Condition:
     """The fulfilled condition of the row, else the nearest one: in time if the users suffice for one, else in users."""
     within_reach = [c for c in row.conditions if users >= c.users]
     if within_reach:
@@ -232,9 +232,9 @@ def _judged(
     by_clause_2 = _fulfils_clause_2(rulebook, fewest.duration, circumstances)
     low = _settled(row, rulebook, fewest, low_hits, by_clause_2, circumstances)
     high = low if fewest == most and low_hits == high_hits else _settled(row, rulebook, most, high_hits, by_clause_2, circumstances)
-    decider = max(low_hits, key=lambda hit: hit.users or 0) if low_hits else Hit(fewest.duration, 0)
+    decider = max(low_hits, key=lambda hit: _nearness(hit, row)) if low_hits else Hit(fewest.duration, 0)
     users = decider.users or 0
-    condition = deciding_condition(row, decider.duration, users)
+    condition = _deciding_condition(row, users)
     return Judgement(
         verdict=low if low == high else Verdict.INDETERMINATE,
         at_least=low,
@@ -253,6 +253,10 @@ def _judged(
         hits_at_least=low_hits,
         hits_at_most=high_hits,
     )
+
+
+def _nearness(hit: Hit, row: Row) -> tuple[bool, int]:
+    return any(fulfils_any((hit,), condition) for condition in row.conditions), hit.users or 0
 
 
 def _settled(

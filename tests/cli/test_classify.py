@@ -70,14 +70,34 @@ def test_what_is_uncertain_is_flagged_and_told(changes: dict[str, Any], flag: st
 
 def test_the_list_is_quarterly_until_fiscal_2024_and_annual_since() -> None:
     small = CASE | {"users": 30_000, "duration_s": 60}
-    _, answers = classify(small, small | {"occurred_at": "2025-03-31T23:59:59+09:00"})
-    assert [answer["reports"] for answer in answers] == [["annual_report"], ["quarterly_report"]]
+    last_second, first_second = ({"occurred_at": moment} for moment in ("2025-03-31T23:59:59+09:00", "2025-03-31T15:00:00+00:00"))
+    _, answers = classify(small, small | last_second, small | first_second)
+    assert [answer["reports"] for answer in answers] == [["annual_report"], ["quarterly_report"], ["annual_report"]]
 
 
 def test_unknown_users_leave_what_is_certain_and_what_is_possible() -> None:
     (answer,) = classify(CASE | {"users": None, "duration_s": 7200})[1]
     assert (answer["verdict"], answer["reports"]) == ("indeterminate", ["annual_report"])
     assert answer["reports_possible"] == ["first_notice", "detailed_report"]
+    assert answer["margin_users"] == -answer["condition"]["users"]
+
+
+@pytest.mark.parametrize(
+    ("rulebook", "flag"), [("JP-TBA58-DRAFT-2023-04", "draft"), ("JP-TBA58-2019", "not_in_force"), ("JP-TBA58-2026", None)]
+)
+def test_by_a_table_that_was_not_in_force_that_day_nothing_is_owed_for_certain(rulebook: str, flag: str | None) -> None:
+    (answer,) = classify(CASE | {"rulebook": rulebook, "duration_s": 7200})[1]
+    owed = ["first_notice", "detailed_report"]
+    assert answer["verdict"] == "major"
+    assert (answer["reports"], answer["reports_possible"]) == (([], owed) if flag else (owed, []))
+    assert answer["flags"] == ([flag] if flag else [])
+
+
+@pytest.mark.parametrize(("installed", "expected"), [(True, "major"), (None, "major"), (False, "periodic")])
+def test_a_facility_that_another_carrier_installed_is_not_judged_by_clause_2(installed: bool | None, expected: str) -> None:
+    facility = {"facility": "satellite", "all_traffic_down": True, "installed_by_the_carrier": installed}
+    (answer,) = classify(CASE | facility | {"duration_s": 7200, "users": 1})[1]
+    assert answer["verdict"] == expected
 
 
 @pytest.mark.parametrize(

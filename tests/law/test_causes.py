@@ -148,9 +148,9 @@ def test_what_only_the_draft_says_is_called_draft(kind: Kind) -> None:
 
 def test_a_list_of_ones_own_takes_the_place_of_the_shipped_one() -> None:
     rule = msgspec.structs.replace(cause("power"), cause="telecom_equipment_failure")
-    own = Causes(date(2027, 3, 1), (rule,))
+    own = Causes(date(2027, 3, 1), (rule, cause("building")))
     assert cause("power", own).cause == "telecom_equipment_failure"
-    with pytest.raises(LookupError, match="hardware"):
+    with pytest.raises(LookupError, match=r"^there is no cause 'hardware': known are power, building$"):
         cause("hardware", own)
 
 
@@ -165,10 +165,10 @@ def test_a_list_with_a_cause_twice_without_words_or_missing_is_refused_with_its_
     }
     with pytest.raises(lined_yaml.FaultyFile) as refused:
         lined_yaml.convert(lined_yaml.Document("bad.yaml", book, lines), Causes, faults)
-    assert [(fault.line, fault.key, fault.wrong) for fault in refused.value.faults] == [
-        (6, "causes", "no cause unknown"),
-        (40, "causes[2].provision.says", "required key is missing"),
-        (300, "causes[17]", "hardware is given twice"),
+    assert [(fault.line, fault.key, fault.wrong, fault.cure) for fault in refused.value.faults] == [
+        (6, "causes", "no cause unknown", "Add it"),
+        (40, "causes[2].provision.says", "required key is missing", "Say what stands there"),
+        (300, "causes[17]", "hardware is given twice", "Keep one of them"),
     ]
 
 

@@ -45,6 +45,17 @@ def test_all_traffic_of_such_a_facility_down_for_two_hours_is_major_whatever_the
     assert (unknown.verdict == "major") == (verdict == "major")
 
 
+def test_clause_2_settles_it_though_nobody_knows_how_many_users_there_were() -> None:
+    cable = Circumstances(facility="submarine_cable", all_traffic_down=True)
+    between = judge(ACCESS, rulebook_named("JP-TBA58-2026", shipped()), timedelta(hours=2), 0, 10, cable)
+    assert (between.verdict, between.at_least, between.at_most) == ("major", "major", "major")
+
+
+def test_clause_2_takes_an_unknown_cause_as_a_failure() -> None:
+    unknown = Circumstances(cause="unknown", facility="satellite", all_traffic_down=True)
+    assert (judged(0, 120, unknown).verdict, judged(0, 120, unknown).by_clause_2) == ("major", True)
+
+
 def test_clause_2_asks_for_the_carriers_own_facility_and_all_traffic() -> None:
     assert judged(0, 600, Circumstances(facility="satellite", all_traffic_down=False)).verdict == "periodic"
     not_ours = Circumstances(facility="satellite", all_traffic_down=True, installed_by_the_carrier=False)
@@ -65,13 +76,24 @@ def test_degradation_counts_like_a_stop_since_2008_and_not_before() -> None:
     assert judged(30_000, 120, book="JP-TBA58-2004").verdict == "major"
 
 
+def test_degraded_users_who_do_not_count_may_still_be_enough_for_the_periodic_report() -> None:
+    degraded = judged(None, 10, Circumstances(effect="degradation"), "JP-TBA58-2004")
+    assert (degraded.verdict, degraded.at_least, degraded.at_most) == ("indeterminate", "none", "periodic")
+
+
+def test_where_no_user_counts_all_that_the_table_asks_is_lacking() -> None:
+    degraded = judged(150_000, 180, Circumstances(effect="degradation"), "JP-TBA58-2004")
+    assert (degraded.margin_users, degraded.margin_seconds) == (-30_000, 3600)
+
+
 def test_under_a_table_of_stops_mixed_effects_cannot_be_told() -> None:
     mixed = judged(30_000, 120, Circumstances(effect="both"), "JP-TBA58-2004")
     assert (mixed.verdict, mixed.at_least, mixed.at_most) == ("indeterminate", "periodic", "major")
 
 
-def test_the_draft_judges_stop_and_degradation_apart() -> None:
-    both, draft = Circumstances(effect="both"), "JP-TBA58-DRAFT-2023-04"
+@pytest.mark.parametrize("both", [Circumstances(effect="both"), Circumstances(effect="unknown")], ids=["both", "unknown"])
+def test_the_draft_judges_stop_and_degradation_apart(both: Circumstances) -> None:
+    draft = "JP-TBA58-DRAFT-2023-04"
     assert judged(30_000, 120, both, "JP-TBA58-2019").verdict == "major"
     assert judged(30_000, 120, both, draft).verdict == "indeterminate"
     assert judged(60_000, 120, both, draft).verdict == "major"  # one of the two groups has at least half

@@ -1,5 +1,6 @@
 """Rules are to be compared with the law again by a day in Japan; once it has passed they are overdue, whatever they say."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 
 from receiver import law
-from receiver.law.freshness import checks, overdue
+from receiver.law.freshness import Check, checks, overdue
 from receiver.law.provisions import JST
 from receiver.law.rulebook import Rulebook, rulebook_named, shipped
 
@@ -75,6 +76,7 @@ def test_a_rulebook_that_has_the_name_of_a_file_hides_nothing() -> None:
     assert [check.rules for check in checks((own(id="deadlines"),), NOW)].count("deadlines") == 2
 
 
-def test_a_time_without_a_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="time zone"):
-        checks((), datetime(2026, 11, 21))  # noqa: DTZ001 - that is the point
+@pytest.mark.parametrize("asked", [checks, overdue])
+def test_a_time_without_a_zone_is_refused(asked: Callable[[tuple[Rulebook, ...], datetime], tuple[Check, ...]]) -> None:
+    with pytest.raises(ValueError, match=r"^now has no time zone: 2026-11-21T00:00:00$"):
+        asked((), datetime(2026, 11, 21))  # noqa: DTZ001 - that is the point

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from receiver.law.near_miss import Answers, assess
 from receiver.law.provisions import JST
 from receiver.law.rulebook import Kind, Rulebook, ServiceFacts, rulebook_named, shipped
-from receiver.law.verdict import Circumstances, Population, Verdict, gravest, judge, judge_populations
+from receiver.law.verdict import Circumstances, Population, Verdict, gravest, judge, judge_again, judge_populations
 
 ACCESS = ServiceFacts("internet_access")
 TODAY, DRAFT, OLD = (rulebook_named(id_, shipped()) for id_ in ("JP-TBA58-2026", "JP-TBA58-DRAFT-2023-04", "JP-TBA58-2004"))
@@ -78,6 +78,10 @@ def test_judged_apart_each_kind_has_its_own_time() -> None:
 def test_judged_apart_the_margins_are_those_of_the_larger_kind() -> None:
     judged = judge_populations(ACCESS, DRAFT, timedelta(hours=5), exactly(29_000, H2), exactly(20_000, timedelta(hours=5)))
     assert (judged.margin_users, judged.margin_seconds) == (-1_000, 0)
+    turned = judge_populations(ACCESS, DRAFT, timedelta(hours=5), exactly(20_000, timedelta(hours=5)), exactly(29_000, H2))
+    assert (turned.margin_users, turned.margin_seconds) == (-1_000, 0)
+    one = judge_populations(ACCESS, DRAFT, timedelta(hours=5), exactly(0, timedelta(hours=5)), exactly(1, H2))
+    assert (one.margin_users, one.margin_seconds) == (-29_999, 0)
 
 
 def test_all_traffic_down_makes_every_user_a_stopped_one() -> None:
@@ -85,6 +89,15 @@ def test_all_traffic_down_makes_every_user_a_stopped_one() -> None:
     assert judge_populations(ACCESS, OLD, H2, exactly(0), exactly(30_000), 30_000, down).verdict == "major"
     assert judge(ACCESS, OLD, H2, 30_000, 30_000, Circumstances(effect="degradation", all_traffic_down=True)).verdict == "major"
     assert judge(ACCESS, OLD, H2, 30_000, 30_000, Circumstances(effect="both", all_traffic_down=True)).verdict == "major"
+
+
+@pytest.mark.parametrize("book", [TODAY, DRAFT, OLD], ids=lambda book: book.id)
+def test_judged_again_the_two_kinds_are_still_told_apart(book: Rulebook) -> None:
+    kinds = exactly(29_999), exactly(30_000)
+    first = judge_populations(ACCESS, book, H2, *kinds, 40_000)
+    assert judge_again(first, ACCESS, book, first.circumstances) == first
+    voice, power = ServiceFacts("voice", emergency_calls=True), Circumstances(cause="non_telecom_equipment_failure")
+    assert judge_again(first, voice, book, power) == judge_populations(voice, book, H2, *kinds, 40_000, power)
 
 
 def test_an_unknown_cause_or_none_counts_for_both_kinds() -> None:
@@ -169,3 +182,9 @@ def test_an_open_checklist_leaves_open_what_it_could_turn_into() -> None:
     assert gravest([judge(ACCESS, TODAY, H2, 30_000, 30_000), open_]).verdict == "major"
     ruled_out = assess(Answers(**CLASS_2, class_2_impaired=False, serves_30000_users=False), OCCURRED)
     assert gravest([nothing, ruled_out]).verdict == "none"
+
+
+def test_judged_apart_the_kind_that_reaches_a_condition_decides_though_it_is_the_smaller() -> None:
+    stopped, degraded = exactly(30_000, H2), exactly(90_000, timedelta(minutes=30))
+    judged = judge_populations(ACCESS, DRAFT, H2, stopped, degraded)
+    assert (judged.verdict, judged.margin_seconds, judged.margin_users) == ("major", 0, 0)

@@ -5,9 +5,10 @@ The tables here are typed from the text of 電気通信事業法施行規則 第
 
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pytest
 
-from receiver.law.provisions import JST
+from receiver.law.provisions import JST, Basis, Evidence, Provision, Text
 from receiver.law.rulebook import Condition, NoRulebook, Row, Rulebook, ServiceFacts, rulebook_named, rulebook_on, shipped
 from receiver.law.verdict import Verdict, judge
 
@@ -127,8 +128,8 @@ def test_the_draft_is_for_no_day_and_only_asked_for_by_name() -> None:
     draft = rulebook_named("JP-TBA58-DRAFT-2023-04", shipped())
     assert (draft.status, draft.evidence, draft.apart) == ("draft_not_enacted", "draft", True)
     assert not any(draft.covers(day) for day in (date(1990, 1, 1), date(2023, 4, 5), date(2026, 11, 21)))
-    with pytest.raises(NoRulebook, match="there is no rulebook 'JP-X'"):
-        rulebook_named("JP-X", shipped())
+    with pytest.raises(NoRulebook, match=r"^there is no rulebook 'JP-X': known are JP-TBA58-2026, JP-TBA58-DRAFT-2023-04$"):
+        rulebook_named("JP-X", shipped()[-2:])
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,72 @@ def test_the_periodic_report_is_cited(book: Rulebook) -> None:
     assert book.periodic.article.ja == "電気通信事業報告規則 第7条の3"
     assert book.periodic.source.startswith("https://laws.e-gov.go.jp/law/363M50001000046/")
     assert book.periodic.evidence == "read"
+
+
+@pytest.mark.parametrize(
+    ("book", "ja", "en", "evidence", "basis", "days"),
+    [
+        (
+            BOOKS["JP-TBA58-2026"],
+            "電気通信事業法施行規則 第58条第2項第1号の表の2の項",
+            "Ordinance Art. 58(2)(i), table, row 2",
+            "read",
+            "law",
+            (date(2026, 4, 1), None, None),
+        ),
+        (
+            BOOKS["JP-TBA58-2019"],
+            "電気通信事業法施行規則 第58条第2項第1号の表の2の項",
+            "Ordinance Art. 58(2)(i), table, row 2",
+            "read",
+            "law",
+            (date(2019, 4, 1), date(2026, 3, 31), date(2023, 12, 7)),
+        ),
+        (
+            BOOKS["JP-TBA58-DRAFT-2023-04"],
+            "デジタル化の進展に対応した事故報告制度に係る技術的条件 論点整理（案）の表の2の項",
+            "draft of 2023-04-05 (論点整理（案）), table, row 2",
+            "draft",
+            "proposal",
+            (None, None, date(2023, 12, 7)),
+        ),
+    ],
+    ids=lambda book: book.id if isinstance(book, Rulebook) else "",
+)
+def test_a_row_is_cited_with_its_table_and_the_days_of_it(
+    book: Rulebook, ja: str, en: str, evidence: Evidence, basis: Basis, days: tuple[date | None, ...]
+) -> None:
+    cited = Provision(Text(ja, en), book.source, evidence, basis, date(2026, 11, 21), None, *days)
+    assert book.citation(book.rows[1]) == cited
+    two_rows = msgspec.structs.replace(book, rows=book.rows[:2])
+    assert two_rows.citation(book.rows[1]) == cited
+
+
+def test_a_single_row_is_cited_as_the_article_for_it_is_no_table() -> None:
+    book = BOOKS["JP-TBA58-2008"]
+    assert book.citation(book.rows[0]).article == Text("電気通信事業法施行規則 第58条", "Ordinance Art. 58")
+
+
+@pytest.mark.parametrize("name", ["JP-TBA58-2019", "JP-TBA58-DRAFT-2023-04"])
+def test_the_periodic_report_and_clause_2_are_law_whatever_the_table_is(name: str) -> None:
+    book = BOOKS[name]
+    assert book.citation_of(book.periodic) == Provision(
+        Text("電気通信事業報告規則 第7条の3", "Reporting Rules Art. 7-3"),
+        "https://laws.e-gov.go.jp/law/363M50001000046/20260527_508M60000008070",
+        "read",
+        "law",
+        date(2026, 11, 21),
+        read_from=date(2025, 4, 1),
+    )
+    assert book.clause_2
+    assert book.citation_of(book.clause_2) == Provision(
+        Text("電気通信事業法施行規則 第58条第2項第2号", "Ordinance Art. 58(2)(ii)"),
+        "https://laws.e-gov.go.jp/law/360M50001000025/20260130_508M60000008010",
+        "read",
+        "law",
+        date(2026, 11, 21),
+        read_from=date(2023, 12, 7),
+    )
 
 
 @pytest.mark.parametrize(("book", "row"), EVERY_ROW)
@@ -257,3 +324,45 @@ def test_the_facts_of_a_service_decide_its_row(facts: ServiceFacts, row_2019: in
 def test_a_fact_that_nobody_stated_gives_the_stricter_row(facts: ServiceFacts, row_2019: int, row_2026: int) -> None:
     assert BOOKS["JP-TBA58-2019"].row_of(facts).row == row_2019
     assert BOOKS["JP-TBA58-2026"].row_of(facts).row == row_2026
+
+
+@pytest.mark.parametrize(
+    ("row", "facts", "takes"),
+    [
+        (1, ServiceFacts("voice", emergency_calls=True), True),
+        (1, ServiceFacts("voice", emergency_calls=False), False),
+        (1, ServiceFacts("voice"), None),
+        (1, ServiceFacts("other", emergency_calls=True), False),
+        (5, ServiceFacts("email", charged=False), True),
+        (5, ServiceFacts("email", charged=True), False),
+        (5, ServiceFacts("email"), None),
+        (4, ServiceFacts("email", None, False, 10_000_000), True),
+        (4, ServiceFacts("email", None, False, 9_999_999), False),
+        (4, ServiceFacts("email", None, False), None),
+        (4, ServiceFacts("email", None, None, 10_000_000), None),
+        (4, ServiceFacts("email", None, None, 9_999_999), False),
+        (4, ServiceFacts("email", None, True), False),
+        (7, ServiceFacts("email"), True),
+    ],
+)
+def test_a_row_takes_a_service_or_not_or_it_hangs_on_what_nobody_stated(row: int, facts: ServiceFacts, takes: bool | None) -> None:
+    assert BOOKS["JP-TBA58-2026"].rows[row - 1].takes(facts) is takes
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "strict"),
+    [
+        (1, 1, True),
+        (1, 2, True),
+        (2, 1, False),  # 1 h needs more users
+        (2, 7, True),
+        (7, 2, False),
+        (4, 5, True),
+        (5, 4, False),  # the same users, but longer
+        (3, 5, True),
+        (5, 3, False),
+    ],
+)
+def test_a_row_is_as_strict_as_another_if_nothing_reaches_that_one_alone(mine: int, theirs: int, strict: bool) -> None:
+    rows = BOOKS["JP-TBA58-2026"].rows
+    assert rows[mine - 1].is_as_strict_as(rows[theirs - 1]) is strict

@@ -140,6 +140,7 @@ def test_margins_say_whether_the_deciding_condition_is_fulfilled(
 
 def test_with_enough_users_the_nearest_condition_is_the_one_that_needs_the_least_time() -> None:
     assert _judge(150_000, 150_000, minutes=30).condition == Condition(3600, 100_000)
+    assert _judge(100_000, 100_000, minutes=30).condition == Condition(3600, 100_000)
 
 
 def test_with_too_few_users_for_the_quick_condition_the_slow_one_is_nearest() -> None:
