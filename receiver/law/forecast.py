@@ -208,9 +208,8 @@ def forecast(
 def in_words(forecast: Forecast) -> Text:
     """The forecast for people; the periodic report is left out where a major accident comes no later."""
     major, periodic = forecast.major, forecast.periodic
-    if major and periodic and _times(major) == _times(periodic):
-        periodic = None
-    parts = [_entry(each, forecast) for each in (major, periodic) if each]
+    overtaken = major and periodic and _times(major) == _times(periodic)
+    parts = [_entry(each, forecast) for each in (major, None if overtaken else periodic) if each]
     if not parts:
         parts.append(Text("この事情では報告の基準に達しない見込み", "In these circumstances no reporting threshold is in sight"))
     elif forecast.users_per_hour is not None:

@@ -53,9 +53,8 @@ class Band(msgspec.Struct, frozen=True):
     unit: str
     how: Text
 
-    def beyond(self, measured: Number) -> Fraction:
-        """How far on the worse side of the band a value is; 0 inside it and on the better side. Raises WrongFigure."""
-        value = exact("measured", measured)
+    def beyond(self, value: Fraction) -> Fraction:
+        """How far on the worse side of the band a value is; 0 inside it and on the better side."""
         return max(self.low - value if self.worse == "lower" else value - self.high, Fraction())
 
 
@@ -113,6 +112,8 @@ def impairment(observed: ObservedData | ObservedVoice | ObservedGuaranteed, *, a
         return Impairment("stop", why, (STOP_ALL_TRAFFIC,))
     if isinstance(observed, ObservedVoice):
         return _voice(observed)
+    if observed.connects is False:
+        return Impairment("stop", _NO_CONNECTION, (STOP_BEST_EFFORT,))
     found = _data(observed) if isinstance(observed, ObservedData) else _guaranteed(observed)
     if observed.connects is None and found.effect == "degradation":
         return msgspec.structs.replace(found, flags=(*found.flags, _MAYBE_STOP))
@@ -154,15 +155,14 @@ def normal_band(samples: Sequence[tuple[str, Number]], *, worse: Worse = "lower"
 
 
 def _data(seen: ObservedData) -> Impairment:
-    if seen.connects is False:
-        return Impairment("stop", _NO_CONNECTION, (STOP_BEST_EFFORT,))
     citations = (DEGRADATION_BEST_EFFORT, NORMAL_BAND)
     unknown = [_NO_MEASUREMENT] if seen.measured is None else []
     unknown += [_NO_BAND] if seen.band is None else []
     if seen.measured is None or seen.band is None:
         return _unknown(unknown, (STOP_BEST_EFFORT, *citations))
-    beyond = seen.band.beyond(seen.measured)
-    why = _compared(exact("measured", seen.measured), beyond, seen.band)
+    measured = exact("measured", seen.measured)
+    beyond = seen.band.beyond(measured)
+    why = _compared(measured, beyond, seen.band)
     if beyond:
         return Impairment("degradation", why, citations, (_OWN_BAND,))
     if seen.connects is None:
@@ -171,8 +171,6 @@ def _data(seen: ObservedData) -> Impairment:
 
 
 def _guaranteed(seen: ObservedGuaranteed) -> Impairment:
-    if seen.connects is False:
-        return Impairment("stop", _NO_CONNECTION, (STOP_BEST_EFFORT,))
     citations = (DEGRADATION_GUARANTEED,)
     unknown = [_NO_MEASUREMENT] if seen.measured is None else []
     unknown += [_NO_SLA] if seen.sla is None else []

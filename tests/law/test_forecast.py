@@ -106,9 +106,9 @@ def test_mobile_data_becomes_major_by_the_condition_that_is_fulfilled_first(
 
 
 def test_every_course_has_its_own_instant() -> None:
-    # 80,000 to 90,000 now; 100,000 after 10,000/60,000 h = 10 min, 20,000/40,000 h = 30 min, 20,000/8,000 h = 150 min
-    found = major((80_000, 90_000), minutes=55, trend=Trend(40_000, 8_000, 60_000))
-    assert times(found) == ("04:05:00", "04:25:00", "05:00:00", "05:00:00")
+    # 80,000 to 90,000 now; 100,000 after 10,000/60,000 h = 10 min, 20,000/40,000 h = 30 min, 20,000/24,000 h = 50 min
+    found = major((80_000, 90_000), minutes=55, trend=Trend(40_000, 24_000, 60_000))
+    assert times(found) == ("04:05:00", "04:25:00", "04:45:00", "05:00:00")
 
 
 def test_the_nearest_condition_comes_with_what_it_still_lacks() -> None:

@@ -10,7 +10,20 @@ from receiver.law.estimate import Method
 from receiver.law.provisions import Text
 from receiver.law.rulebook import Kind
 from receiver.law.verdict import Cause, Effect, Verdict
-from receiver.law.wording import CAUSES, EFFECTS, KINDS, METHODS, VERDICTS, clock_time, length, users
+from receiver.law.wording import (
+    CAUSES,
+    EFFECTS,
+    GONE,
+    KINDS,
+    METHODS,
+    NO_SERIES,
+    RECOVERED_FIRST,
+    VERDICTS,
+    clock_time,
+    length,
+    problem,
+    users,
+)
 from tests.conclusions import assert_no_conclusion
 
 
@@ -31,9 +44,14 @@ def test_every_method_cause_effect_and_kind_has_words(words: dict[str, Text], ty
 
 @pytest.mark.parametrize(
     ("number", "ja", "en"),
-    [(0, "0人", "0 users"), (999, "999人", "999 users"), (30_913_456, "30,913,456人", "30,913,456 users")],
+    [
+        (0, "0人", "0 users"),
+        (999, "999人", "999 users"),
+        (30_913_456, "30,913,456人", "30,913,456 users"),
+        (None, "上限不明", "no known upper limit"),
+    ],
 )
-def test_users_are_written_to_the_last_one(number: int, ja: str, en: str) -> None:
+def test_users_are_written_to_the_last_one_and_an_open_end_as_open(number: int | None, ja: str, en: str) -> None:
     assert users(number) == Text(ja, en)
 
 
@@ -51,3 +69,18 @@ def test_a_length_of_time_is_never_rounded_up(duration: timedelta, ja: str, en: 
 
 def test_clock_times_are_those_of_japan() -> None:
     assert clock_time(datetime(2026, 3, 31, 15, 0, 5, tzinfo=UTC)) == "2026-04-01 00:00:05 JST"
+
+
+@pytest.mark.parametrize(
+    ("why", "ja"),
+    [
+        (GONE, "利用者数を数えていた系列がなくなった"),
+        (NO_SERIES, "この設備の利用者数を示す系列がない"),
+        (RECOVERED_FIRST, "利用者数を計測する前に役務が復旧した"),
+        ("query timed out", "query timed out"),
+    ],
+)
+def test_why_users_could_not_be_measured_is_said_in_both_languages_and_what_prometheus_said_as_it_said_it(
+    why: str, ja: str
+) -> None:
+    assert problem(why) == Text(ja, why)
