@@ -12,6 +12,8 @@ from receiver.law.rulebook import Kind, ServiceFacts
 UNABLE = "art58:users_unable"
 UNDER_EQUIPMENT = "art58:users_under_equipment"
 EQUIPMENT_UP = "art58:equipment_up"
+CALL_LOSS_RATIO = "art58:call_loss_ratio"
+EMERGENCY_CALLS_AFFECTED = "art58:emergency_calls_affected"
 
 Number = Annotated[int, Meta(ge=0)]
 Expression = Annotated[str, Meta(min_length=1, description="PromQL whose result carries the equipment label")]
@@ -25,6 +27,13 @@ class UserQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         None
     )
     equipment_up: Annotated[Expression | None, Meta(description=f"1 while it works, 0 when failed; default {EQUIPMENT_UP}")] = None
+    call_loss_ratio: Annotated[
+        Expression | None, Meta(description=f"share of calls lost, 0 to 1 (emergency voice); default {CALL_LOSS_RATIO}")
+    ] = None
+    emergency_calls_affected: Annotated[
+        Expression | None,
+        Meta(description=f"0: certainly no emergency call was affected (emergency voice); default {EMERGENCY_CALLS_AFFECTED}"),
+    ] = None
 
 
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,6 +61,11 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def facts(self) -> ServiceFacts:
         return ServiceFacts(self.kind, self.emergency_calls, self.charged, self.monthly_users_previous_fy)
+
+    @property
+    def is_emergency_voice(self) -> bool:
+        """Whether its users are counted by the method of its own that emergency calls have."""
+        return self.kind == "voice" and self.emergency_calls is not False
 
     @property
     def matchers(self) -> tuple[Matcher, ...]:

@@ -5,15 +5,14 @@ from datetime import datetime, timedelta
 import msgspec
 
 from receiver.catalogue import Service
+from receiver.incidents.count import count
 from receiver.law import forecast
-from receiver.law.counting import Affected, Count, keep_largest
-from receiver.law.estimate import Method
+from receiver.law.counting import Affected
 from receiver.law.explanation import explain_outage
 from receiver.law.rulebook import Row, Rulebook, rulebook_on
 from receiver.law.verdict import Circumstances, Verdict, judge
-from receiver.law.wording import GONE, NO_SERIES, RECOVERED_FIRST
 from receiver.model import Assessment, Incident
-from receiver.observation.users import Reading, UsersObserved
+from receiver.observation.users import UsersObserved
 
 UNSTATED = Circumstances(cause="unknown", effect="unknown")
 """Nobody has said what the cause is, nor whether it is a stop or a degradation: it is judged as a failure, and flagged."""
@@ -85,34 +84,6 @@ def end_without_service(last: Assessment, incident: Incident, now: datetime) -> 
 def changed(new: Assessment, previous: Assessment | None) -> bool:
     """Whether something differs that a person would care about."""
     return previous is None or _cared_about(new) != _cared_about(previous)
-
-
-def count(incident: Incident, service: Service, observed: UsersObserved, before: Affected, *, recovered: bool) -> Affected:
-    """The users of an impact by the first method that can be had; what was known before stays known.
-
-    No finer method configured: all users under the equipment is a definite count. A finer one whose query failed: it is a bound.
-    """
-    direct = observed.unable.reading(incident.equipment)
-    under = observed.under_equipment.reading(incident.equipment) if incident.equipment is not None else None
-    bound = under.users if under else (before.bound if before.bound is not None else service.users_total)
-    if recovered and before.kept:
-        return Affected(before.kept, bound)
-    if direct and not recovered:
-        return Affected(keep_largest(before.kept, _counted(direct, "direct")), bound)
-    if observed.unable.problem:
-        return Affected(before.kept, bound, observed.unable.problem)
-    if not recovered and any(known.method == "direct" for known in before.kept):
-        # its exporter may have died with the equipment: what it counted last is not the number now
-        return Affected(before.kept, bound, GONE)
-    if under:
-        return Affected(keep_largest(before.kept, _counted(under, "all_under_equipment")), bound)
-    if recovered:
-        return Affected(before.kept, bound, RECOVERED_FIRST)
-    return Affected(before.kept, bound, observed.under_equipment.problem or NO_SERIES)
-
-
-def _counted(reading: Reading, method: Method) -> Count:
-    return Count(reading.users, method, reading.query, reading.at, reading.unit)
 
 
 def _major_since(

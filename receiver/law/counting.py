@@ -6,19 +6,28 @@ from typing import get_args
 import msgspec
 
 from receiver.law.estimate import Method
+from receiver.law.provisions import Text
 
 METHODS: tuple[Method, ...] = get_args(Method)
 """From the finest to the coarsest of each kind of service."""
 
 
+EMERGENCY: frozenset[Method] = frozenset({"emergency_call_loss", "emergency_all_under_equipment"})
+"""The methods of voice whose emergency calls were affected. Neither is finer: that equipment is wholly down is no estimate."""
+
+
 class Count(msgspec.Struct, frozen=True):
-    """A measured number of users: by which method, from which query, as of when (the time of the sample)."""
+    """A measured number of users: by which method, from which query, as of when (the time of the sample).
+
+    `formula` is its arithmetic, where the number is not the answer to the query itself.
+    """
 
     users: int
     method: Method
     query: str
     at: datetime
     unit: str = ""
+    formula: Text | None = None
 
 
 class Affected(msgspec.Struct, frozen=True):
@@ -35,7 +44,13 @@ class Affected(msgspec.Struct, frozen=True):
 
     @property
     def count(self) -> Count | None:
-        """The figure that stands: the largest count of the finest method that was measured."""
+        """The figure that stands: the largest count of the finest method that was measured.
+
+        Once emergency calls may have been affected, their own methods stand before all others.
+        """
+        emergency = [count for count in self.kept if count.method in EMERGENCY]
+        if emergency:
+            return max(emergency, key=lambda count: count.users)
         return min(self.kept, key=lambda count: METHODS.index(count.method), default=None)
 
     @property

@@ -110,13 +110,16 @@ def explain_outage(
 ) -> Explanation:
     """Explain the verdict on an outage that is watched: its users with their query and time, its clock, and what comes next."""
     spell, since = length(judged.duration), clock_time(started_at)
-    steps = [Text(f"{since}の故障から{spell.ja}", f"{spell.en} since the failure at {since}")]
+    count = affected.count
+    steps = [_step(count.formula)] if count and count.formula else []
+    steps.append(Text(f"{since}の故障から{spell.ja}", f"{spell.en} since the failure at {since}"))
     if major_since:
         when = clock_time(major_since)
         steps.append(Text(f"基準に達した時刻は{when}", f"The threshold was reached at {when}"))
     next_ = [_expected(major_expected_at, started_at + judged.duration, affected)] if major_expected_at and not major_since else []
-    count = affected.count
-    rule = _rule_of(count.method if count else "all_under_equipment", facts)
+    emergency = facts.kind == "voice" and facts.emergency_calls is not False
+    unmeasured: Method = "emergency_all_under_equipment" if emergency else "all_under_equipment"
+    rule = _rule_of(count.method if count else unmeasured, facts)
     explanation = explain(
         judged,
         facts,
@@ -127,29 +130,18 @@ def explain_outage(
         would_change=next_,
         citations=[guideline(rule), guideline("start_and_end")],
     )
-    flags = list(explanation.uncertain)
-    if count and count.method == "direct" and rule == "emergency_voice":
-        flags.append(_EMERGENCY_METHOD)
     if count and not count.unit:
-        flags.append(ask("users_unit"))
-    return msgspec.structs.replace(explanation, uncertain=tuple(flags))
+        return msgspec.structs.replace(explanation, uncertain=(*explanation.uncertain, ask("users_unit")))
+    return explanation
+
+
+def _step(formula: Text) -> Text:
+    return Text(formula.ja.rstrip("。"), formula.en.rstrip("."))
 
 
 def _rule_of(method: Method, facts: ServiceFacts) -> str:
     """The rule that counts users of this service: voice has others than data."""
-    if facts.kind == "voice" and method in ("direct", "all_under_equipment"):
-        return "really_hit" if facts.emergency_calls is False else "emergency_voice"
-    return RULE_OF[method]
-
-
-_EMERGENCY_METHOD = Flag(
-    "emergency_voice_method",
-    Text(
-        "緊急通報に影響がなかったことが確実でなければ、発信しなかった者を含む設備配下の全利用者（一部使用できれば×呼損率）で数える（要判断）",
-        "Unless certainly no emergency call was affected, all users under the equipment count, also those who did not call "
-        "(× call-loss rate where it partly works): a person decides",
-    ),
-)
+    return "really_hit" if facts.kind == "voice" and method in ("direct", "all_under_equipment") else RULE_OF[method]
 
 
 def explain_estimate(
@@ -176,7 +168,7 @@ def explain_estimate(
         rulebook,
         started_at,
         numbers=[Text(f"影響利用者数の算定: {method.ja}", f"users counted by: {method.en}")],
-        steps=[Text(estimate.formula.ja.rstrip("。"), estimate.formula.en.rstrip("."))],
+        steps=[_step(estimate.formula)],
         would_change=changes,
         citations=[estimate.citation],
     )

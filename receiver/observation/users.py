@@ -2,21 +2,34 @@
 
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 
-from receiver.catalogue import UNABLE, UNDER_EQUIPMENT, Catalogue, Service
+from receiver.catalogue import (
+    CALL_LOSS_RATIO,
+    EMERGENCY_CALLS_AFFECTED,
+    EQUIPMENT_UP,
+    UNABLE,
+    UNDER_EQUIPMENT,
+    Catalogue,
+    Service,
+)
 from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, any_of, quoted
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One number out of one query: users, when sampled, and in which unit they are counted."""
+    """One number out of one query: when sampled, and in which unit users are counted."""
 
-    users: int
+    value: float
     at: datetime
     query: str
     unit: str
+
+    @property
+    def users(self) -> int:
+        return round(self.value)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -34,56 +47,71 @@ class Answer(msgspec.Struct, frozen=True):
         if not readings:
             return None
         latest = max(r.at for r in readings)
-        return Reading(sum(r.users for r in readings), latest, self.query, readings[0].unit)
+        return Reading(sum(r.value for r in readings), latest, self.query, readings[0].unit)
 
 
 class UsersObserved(msgspec.Struct, frozen=True):
-    """The answers for one service at one tick."""
+    """The answers for one service at one tick. The last three are asked of voice that handles emergency calls alone."""
 
     unable: Answer
     under_equipment: Answer
+    equipment_up: Answer | None = None
+    call_loss_ratio: Answer | None = None
+    emergency_calls_affected: Answer | None = None
+
+
+class _Input(msgspec.Struct, frozen=True):
+    """A question: its normalised series, whether that has the label `service`, and what several series of one equipment make."""
+
+    series: str
+    of_service: bool
+    together: Callable[[list[float]], float]
+
+
+_INPUTS = {
+    # say by prefecture: parts of the same number
+    "unable": _Input(UNABLE, True, sum),
+    "under_equipment": _Input(UNDER_EQUIPMENT, True, sum),
+    # it works where all of them say so, and is hit where one of them says so
+    "equipment_up": _Input(EQUIPMENT_UP, False, min),
+    "call_loss_ratio": _Input(CALL_LOSS_RATIO, True, max),
+    "emergency_calls_affected": _Input(EMERGENCY_CALLS_AFFECTED, True, max),
+}
 
 
 def observe(prometheus: Prometheus, catalogue: Catalogue, hit: dict[str, set[str | None]]) -> dict[str, UsersObserved]:
     """Ask for the services in `hit` (name -> equipment that failed; None: not named). Never raises: a failure is an answer."""
     queries: dict[tuple[str, str], str] = {}
     for name in hit:
-        service = catalogue.by_name[name]
-        for kind, own, normalised in _expressions(service):
-            queries[name, kind] = own or _selector(normalised, service, hit, catalogue, kind)
+        for kind in _asked(catalogue.by_name[name]):
+            own = getattr(catalogue.by_name[name].users, kind)
+            queries[name, kind] = own or _selector(kind, catalogue.by_name[name], hit, catalogue)
     results = {query: _ask(prometheus, query) for query in sorted(set(queries.values()))}
-    observed = {}
-    for name in hit:
-        service = catalogue.by_name[name]
-        answers = {
-            kind: _answer(service, queries[name, kind], results[queries[name, kind]], normalised if own is None else None)
-            for kind, own, normalised in _expressions(service)
-        }
-        observed[name] = UsersObserved(answers["unable"], answers["under_equipment"])
-    return observed
+    answers: dict[str, dict[str, Answer]] = {name: {} for name in hit}
+    for (name, kind), query in queries.items():
+        answers[name][kind] = _answer(kind, catalogue.by_name[name], query, results[query])
+    return {name: UsersObserved(**its) for name, its in answers.items()}
 
 
-def _expressions(service: Service) -> tuple[tuple[str, str | None, str], ...]:
-    return (
-        ("unable", service.users.unable, UNABLE),
-        ("under_equipment", service.users.under_equipment, UNDER_EQUIPMENT),
-    )
+def _asked(service: Service) -> tuple[str, ...]:
+    return tuple(_INPUTS) if service.is_emergency_voice else ("unable", "under_equipment")
 
 
-def _selector(normalised: str, service: Service, hit: dict[str, set[str | None]], catalogue: Catalogue, kind: str) -> str:
+def _selector(kind: str, service: Service, hit: dict[str, set[str | None]], catalogue: Catalogue) -> str:
     """One selector for every service that uses the normalised series and the same equipment label: one query for all of them."""
     sharing = {
         name
         for name in hit
         if catalogue.by_name[name].equipment_label == service.equipment_label
-        and next(own for k, own, _ in _expressions(catalogue.by_name[name]) if k == kind) is None
+        and kind in _asked(catalogue.by_name[name])
+        and getattr(catalogue.by_name[name].users, kind) is None
     }
-    matchers = [f"service=~{any_of(sharing)}"]
+    matchers = [f"service=~{any_of(sharing)}"] if _INPUTS[kind].of_service else []
     equipment = {unit for name in sharing for unit in hit[name]}
     named = {unit for unit in equipment if unit is not None}
     if named == equipment:
         matchers.append(f"{service.equipment_label}=~{any_of(named)}")
-    return f"{normalised}{{{','.join(matchers)}}}"
+    return f"{_INPUTS[kind].series}{{{','.join(matchers)}}}"
 
 
 def _ask(prometheus: Prometheus, query: str) -> list[Sample] | QueryFailed:
@@ -93,26 +121,29 @@ def _ask(prometheus: Prometheus, query: str) -> list[Sample] | QueryFailed:
         return error
 
 
-def _answer(service: Service, query: str, result: list[Sample] | QueryFailed, normalised: str | None) -> Answer:
-    def own_query(equipment: str) -> str:
-        """The question that gives just this number: what was asked was asked for many at once."""
-        if normalised is None:
-            return query
-        return f"{normalised}{{service={quoted(service.name)},{service.equipment_label}={quoted(equipment)}}}"
-
+def _answer(kind: str, service: Service, query: str, result: list[Sample] | QueryFailed) -> Answer:
     if isinstance(result, QueryFailed):
         return Answer(query, problem=str(result))
-    mine = [s for s in result if normalised is None or s.labels.get("service") == service.name]
-    by_equipment: dict[str, Reading] = {}
-    for sample in mine:
+    its, is_own = _INPUTS[kind], getattr(service.users, kind) is not None
+    by_equipment: dict[str, list[Sample]] = {}
+    for sample in result:
+        if not is_own and its.of_service and sample.labels.get("service") != service.name:
+            continue
         if not math.isfinite(sample.value) or sample.value < 0:
-            return Answer(query, problem=f"the query gave {sample.value:g} users for {_shown(sample.labels)}")
-        equipment = sample.labels.get(service.equipment_label, "")
-        reading = Reading(round(sample.value), sample.moment, own_query(equipment), sample.labels.get("unit", ""))
-        known = by_equipment.get(equipment)
-        # several series of one equipment (say by prefecture) are parts of the same number
-        by_equipment[equipment] = msgspec.structs.replace(reading, users=reading.users + known.users) if known else reading
-    return Answer(query, by_equipment)
+            return Answer(query, problem=f"the query gave {sample.value:g} {_COUNTED.get(kind, kind)} for {_shown(sample.labels)}")
+        by_equipment.setdefault(sample.labels.get(service.equipment_label, ""), []).append(sample)
+    readings = {}
+    for equipment, samples in by_equipment.items():
+        matchers = [f"service={quoted(service.name)}"] if its.of_service else []
+        # the question that gives just this number: what was asked was asked for many at once
+        just_this = f"{its.series}{{{','.join([*matchers, f'{service.equipment_label}={quoted(equipment)}'])}}}"
+        together = its.together([sample.value for sample in samples])
+        first = samples[0]
+        readings[equipment] = Reading(together, first.moment, query if is_own else just_this, first.labels.get("unit", ""))
+    return Answer(query, readings)
+
+
+_COUNTED = {"unable": "users", "under_equipment": "users"}
 
 
 def _shown(labels: dict[str, str]) -> str:

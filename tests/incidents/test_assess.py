@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from receiver.catalogue import Service
-from receiver.incidents.assess import NO_SERIES, assess, changed
+from receiver.incidents.assess import assess, changed
 from receiver.law.rulebook import shipped
+from receiver.law.wording import NO_SERIES
 from receiver.model import Assessment, Incident
 from receiver.observation.users import Answer, Reading, UsersObserved
 
@@ -19,6 +20,10 @@ INCIDENT = Incident("inc-1", "equipment:equipment=core-1", "core-1", "open", T0,
 
 def answer(users: int | None) -> Answer:
     return Answer("q", {} if users is None else {"core-1": Reading(users, T0, "q", "line")})
+
+
+UNAFFECTED = Answer("q", {"core-1": Reading(0, T0, "q", "")})
+"""No emergency call was affected: voice is counted as any other service."""
 
 
 def failed(why: str = "Prometheus cannot be reached") -> Answer:
@@ -33,7 +38,7 @@ def assessed(
     restored_at: datetime | None = None,
     service: Service = VOICE,
 ) -> Assessment:
-    observed = UsersObserved(unable, under)
+    observed = UsersObserved(unable, under, emergency_calls_affected=UNAFFECTED)
     return assess(INCIDENT, service, restored_at, observed, previous, shipped(), timedelta(minutes=30), T0 + after)
 
 

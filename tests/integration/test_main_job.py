@@ -77,7 +77,7 @@ def test_one_alert_then_silence_and_the_verdict_turns_at_the_right_second(house:
     incident = house.receiver.incidents()[0]
     started = datetime.fromisoformat(incident["failure_started_at"])
     voice, data = impact(incident, "voice"), impact(incident, "data")
-    assert (voice["affected_users"], voice["method"], voice["measured"]) == (50_000, "all_under_equipment", True)
+    assert (voice["affected_users"], voice["method"], voice["measured"]) == (50_000, "emergency_all_under_equipment", True)
     assert (data["affected_users"], data["method"], data["measured"]) == (115_000, "direct", True)
     assert voice["verdict"] == data["verdict"] == "periodic"  # 30,000 users are enough for that
     assert datetime.fromisoformat(voice["major_expected_at"]) == started + HOUR

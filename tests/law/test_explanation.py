@@ -238,9 +238,8 @@ def test_what_is_known_from_a_later_text_only_is_cited_as_assumed_for_earlier_da
 @pytest.mark.parametrize(
     ("facts", "method", "cited"),
     [
-        (EMERGENCY, "direct", "proposed revision, point (4)(i)"),
-        (EMERGENCY, "all_under_equipment", "proposed revision, point (4)(i)"),
-        (ServiceFacts("voice", emergency_calls=None), "all_under_equipment", "proposed revision, point (4)(i)"),
+        (EMERGENCY, "emergency_call_loss", "proposed revision, point (4)(i)"),
+        (EMERGENCY, "direct", "guideline (5)(i)"),
         (ServiceFacts("voice", emergency_calls=False), "all_under_equipment", "guideline (5)(i)"),
         (ACCESS, "all_under_equipment", "proposed revision, point (1)(iii)"),
         (ACCESS, "call_shortfall", "KDDI"),
@@ -251,10 +250,23 @@ def test_users_of_voice_are_counted_by_rules_of_their_own(facts: ServiceFacts, m
     counted, duration = explanation.citations[-2:]
     assert cited in counted.article.en
     assert "start and end of the duration" in duration.article.en
-    assert ("emergency_voice_method" in codes(explanation)) == (facts is EMERGENCY and method == "direct")
 
 
 def test_a_number_without_a_unit_asks_what_a_user_is() -> None:
     bare = msgspec.structs.replace(measured(5), unit="")
     assert "ask_users_unit" in codes(watched(ACCESS, 10, Affected((bare,))))
     assert "ask_users_unit" not in codes(watched(ACCESS, 10, Affected((measured(5),))))
+
+
+def test_an_estimated_number_shows_its_arithmetic() -> None:
+    estimated = msgspec.structs.replace(
+        measured(35_000, "emergency_call_loss"), formula=emergency_voice(50_000, False, 0.7).formula
+    )
+    steps = watched(EMERGENCY, 10, Affected((estimated,))).steps
+    assert steps[0].en.endswith("50,000 × 0.7 = 35,000; 35,000 affected users")
+    assert steps[1].en == "0 h 10 min 00 s since the failure at 2026-11-21 12:00:00 JST"
+
+
+def test_unmeasured_voice_names_the_rule_that_would_count_it() -> None:
+    for facts, cited in ((EMERGENCY, "point (4)(i)"), (ServiceFacts("voice", emergency_calls=False), "guideline (5)(i)")):
+        assert cited in watched(facts, 10, Affected(problem="timed out")).citations[-2].article.en

@@ -16,7 +16,9 @@ from werkzeug.serving import make_server
 
 from examples import peers
 from receiver.catalogue import Catalogue, Service, UserQueries
-from receiver.model import Alert
+from receiver.incidents.count import count
+from receiver.law.counting import Affected
+from receiver.model import Alert, Incident
 from receiver.observation import failure_start, users
 from receiver.observation.failure_start import Asked
 from receiver.observation.prometheus import Prometheus, QueryFailed, any_of, quoted
@@ -27,6 +29,7 @@ NOW = int(time.time()) // 15 * 15
 HOSTILE = 'x"}) or vector(1) #\\ \n.*|core-1'
 ODD = ["plain", "x", 'quo"te', "back\\slash", "new\nline", "a.b*c", "aXbbc", "日本", "{}[]()|^$+?", "a|b", ".*", "$1", "#"]
 HOUR, STEP = 3600, 15
+START = datetime.fromtimestamp(NOW, UTC)
 
 VOICE = Service(name="voice", kind="voice", emergency_calls=True, match=('service="voice"',))
 DATA = Service(name="data", kind="internet_access", match=('service="data"',))
@@ -40,6 +43,17 @@ OWN = Service(
     ),
 )
 CATALOGUE = Catalogue((VOICE, DATA, OWN))
+
+
+EMERGENCY: dict[str, tuple[int, float | None, str, int]] = {
+    # equipment with 50,000 voice users: whether it works, share of calls lost, and the users hit by which method
+    "ev-1": (0, None, "emergency_all_under_equipment", 50_000),
+    "ev-2": (1, 0.7, "emergency_call_loss", 35_000),
+    "ev-3": (1, 0.6, "emergency_call_loss", 30_000),
+    "ev-4": (1, 0.5, "emergency_call_loss", 25_000),
+    "ev-5": (1, None, "emergency_all_under_equipment", 50_000),
+    "spared": (0, 0.9, "direct", 3),
+}
 
 
 def history() -> str:
@@ -57,7 +71,14 @@ def history() -> str:
             '{equipment="repaired"}': states((3000, 1500)),
             '{equipment="always-down"}': states((3 * HOUR, 0)),
             f"{{equipment={quoted(HOSTILE)}}}": states((1500, 0)),
+            **{f'{{equipment="{name}"}}': [(NOW, up)] for name, (up, *_) in EMERGENCY.items()},
         },
+        "art58:call_loss_ratio": {
+            f'{{service="voice",equipment="{name}"}}': [(NOW, lost)]
+            for name, (_, lost, *_) in EMERGENCY.items()
+            if lost is not None
+        },
+        "art58:emergency_calls_affected": {'{service="voice",equipment="spared"}': [(NOW, 0)]},
         "two_up": {
             '{equipment="pair",prefecture="tokyo"}': states((2400, 0)),
             '{equipment="pair",prefecture="osaka"}': states((900, 600)),
@@ -67,8 +88,10 @@ def history() -> str:
             '{service="voice",equipment="core-1",unit="line"}': [(NOW, 70_000)],
             '{service="data",equipment="core-1",unit="line"}': [(NOW, 90_000)],
             f'{{service="voice",equipment={quoted(HOSTILE)},unit="line"}}': [(NOW, 7)],
+            **{f'{{service="voice",equipment="{name}",unit="line"}}': [(NOW, 50_000)] for name in EMERGENCY},
         },
         "art58:users_unable": {
+            '{service="voice",equipment="spared",unit="line"}': [(NOW, 3)],
             '{service="data",equipment="core-1",unit="line",prefecture="tokyo"}': [(NOW, 20_000)],
             '{service="data",equipment="core-1",unit="line",prefecture="osaka"}': [(NOW, 10_000)],
             '{service="data",equipment="core-2",unit="line"}': [(NOW, float("nan"))],
@@ -177,6 +200,20 @@ def test_no_label_value_reaches_promql_unescaped(real: Prometheus) -> None:
     under = observed["voice"].under_equipment
     assert under.problem is None
     assert under.by_equipment.keys() == {HOSTILE}
+
+
+@pytest.mark.parametrize("equipment", EMERGENCY)
+def test_voice_with_emergency_calls_is_counted_from_its_series(real: Prometheus, equipment: str) -> None:
+    _, _, method, affected_users = EMERGENCY[equipment]
+    observed = users.observe(real, CATALOGUE, {"voice": set(EMERGENCY)})["voice"]
+    incident = Incident("inc-1", "c", equipment, "open", START, START, "equipment_series")
+    affected = count(incident, VOICE, observed, Affected(), recovered=False)
+    assert affected.problem is None
+    assert affected.count
+    assert (affected.count.method, affected.count.users, affected.count.unit) == (method, affected_users, "line")
+    for query in affected.count.query.split("; "):
+        (sample,) = real.instant(query)  # each names just the one series
+        assert sample.labels["equipment"] == equipment
 
 
 def test_own_promql_is_joined_by_the_equipment_label(real: Prometheus) -> None:
