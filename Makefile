@@ -39,8 +39,9 @@ docs: .venv/dev ## write again what is generated: the reference pages, the schem
 	cp grafana-dashboards/art58.json helm/art58-receiver/files/dashboards/
 
 .PHONY: bench
-bench: .venv/dev .peers/tools ## the intake against a bare Flask app
+bench: .venv/dev .peers/tools ## the intake against a bare Flask app, and a tick over many incidents
 	$(BIN)/python -m benchmarks.intake
+	$(BIN)/python -m benchmarks.tick
 
 .PHONY: mutation
 mutation: .venv-mutation/ready ## does a test notice every small change of receiver/law? (MODULES="estimate methods" for some)

@@ -1,1 +1,1 @@
-"""Measurements of the product, each against a yardstick that runs in the same minutes: `python -m benchmarks.intake`."""
+"""Measurements of the product, each against a yardstick of the same minutes: `python -m benchmarks.intake`, `benchmarks.tick`."""

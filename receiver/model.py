@@ -1,4 +1,7 @@
-"""The frozen values that the rooms hand to each other. Times are aware datetimes, users integers."""
+"""The frozen values that the rooms hand to each other. Times are aware datetimes, users integers.
+
+Those that come by the ten thousand are none of the garbage collector's business (`gc=False`): frozen trees, never part of a cycle.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -50,7 +53,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
     generator_url: str = ""
 
 
-class Alert(msgspec.Struct, frozen=True):
+class Alert(msgspec.Struct, frozen=True, gc=False):
     """One sighting of one alert: (source, fingerprint, startsAt). `ends_at` is None as long as nobody has said that it ended.
 
     A pair of Alertmanagers stamps different starts on the same stretch: these are two sightings of it. `fired_at` and `resolved_at`
@@ -79,7 +82,7 @@ class Alert(msgspec.Struct, frozen=True):
         return self.source == "grafana" and self.labels.get("alertname") in ("DatasourceNoData", "DatasourceError")
 
 
-class Incident(msgspec.Struct, frozen=True):
+class Incident(msgspec.Struct, frozen=True, gc=False):
     """One failure with one cause, over time.
 
     `cause` is what its alerts have in common, `equipment` what failed (None if no alert names it). `good_at` is the last moment at
@@ -100,8 +103,8 @@ class Incident(msgspec.Struct, frozen=True):
     closed_at: datetime | None = None
 
 
-class Assessment(msgspec.Struct, frozen=True):
-    """The verdict on one impact at one instant with all its evidence; only ever appended.
+class Conclusion(msgspec.Struct, frozen=True, gc=False):
+    """The verdict on one impact at one instant, as yet without its explanation.
 
     `number` counts within the incident. `affected_users` is the figure a report would name: measured (the largest so far), else
     the bound, else None. `major_since` is when the verdict rose to major; `major_expected_at` when it will if nothing changes
@@ -131,6 +134,11 @@ class Assessment(msgspec.Struct, frozen=True):
     major_since: datetime | None
     major_expected_at: datetime | None
     candidate: bool
+
+
+class Assessment(Conclusion, frozen=True, gc=False):
+    """A conclusion with all its evidence; only ever appended."""
+
     explanation: Explanation
 
     @property

@@ -4,6 +4,7 @@ generated from them.
 
 import os
 import re
+import ssl
 import stat
 from datetime import date, time, timedelta
 from pathlib import Path
@@ -19,9 +20,14 @@ Url = Annotated[
     str,
     Meta(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", description="http(s) address without user, password or query"),
 ]
+FilePath = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86400 * 7)]
 # a file: what is kept in memory each process would have for itself
 _SQLITE_FILE = re.compile(r"sqlite:///(?!:memory:|file:)([^?]+)")
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie"}
+_OWN_HEADERS = {"host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"}
 
 
 class Secret:
@@ -70,12 +76,35 @@ class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Secret(line)
 
 
+class BasicUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One user of HTTP basic authentication."""
+
+    username: Annotated[str, Meta(min_length=1, pattern=r"^[^:]+$", description="name, without a colon")]
+    password: Annotated[SecretRef, Meta(description="where the password lies")]
+
+
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How https addresses are trusted, and how the receiver shows itself to them. PEM files."""
+
+    ca_file: Annotated[FilePath | None, Meta(description="certificates to trust instead of the usual authorities")] = None
+    cert_file: Annotated[FilePath | None, Meta(description="the receiver's own certificate, if one is asked for")] = None
+    key_file: Annotated[FilePath | None, Meta(description="its private key, without a passphrase")] = None
+
+
 class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The Prometheus (or a compatible query endpoint) that is asked for users and for the start of failures."""
 
     url: Annotated[Url, Meta(description="its address, e.g. http://127.0.0.1:9090")]
     bearer_token: Annotated[SecretRef | None, Meta(description="token to send, if it wants one")] = None
-    timeout_seconds: Annotated[Seconds, Meta(description="how long a query may take")] = 5
+    timeout_seconds: Annotated[Seconds, Meta(description="how long a query may take at one address")] = 5
+    also: Annotated[
+        tuple[Url, ...], Meta(description="further addresses of the same data, asked in this order where one gives no whole answer")
+    ] = ()
+    basic: Annotated[BasicUser | None, Meta(description="user and password to send, instead of a token")] = None
+    headers: Annotated[
+        dict[str, str], Meta(description='sent with every query, e.g. {X-Scope-OrgID: "tenant-1"}; never a secret')
+    ] = {}
+    tls: Annotated[TlsSettings | None, Meta(description="for https with an authority of your own or a client certificate")] = None
 
 
 class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,13 +129,6 @@ class WebhookTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     name: Annotated[Name, Meta(description="name of the target: lower-case letters, digits, - and _")]
     url: Annotated[Url, Meta(description="where to POST")]
     secret: Annotated[SecretRef, Meta(description="whsec_… signing secret")]
-
-
-class BasicUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One user of HTTP basic authentication."""
-
-    username: Annotated[str, Meta(min_length=1, pattern=r"^[^:]+$", description="name, without a colon")]
-    password: Annotated[SecretRef, Meta(description="where the password lies")]
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -203,8 +225,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         replace = msgspec.structs.replace
         prometheus, grafana = self.prometheus, self.grafana
         file = _SQLITE_FILE.fullmatch(self.database_url or "")
-        if prometheus.bearer_token:
-            prometheus = replace(prometheus, bearer_token=secret(prometheus.bearer_token))
+        token, basic, tls = prometheus.bearer_token, prometheus.basic, prometheus.tls
+        prometheus = replace(
+            prometheus,
+            bearer_token=token and secret(token),
+            basic=basic and replace(basic, password=secret(basic.password)),
+            tls=tls and TlsSettings(*(file and str(base / file) for file in msgspec.structs.astuple(tls))),
+        )
         tickets: list[DirectoryTicket | WebhookTicket] = []
         for ticket in self.tickets:
             if isinstance(ticket, DirectoryTicket):
@@ -242,6 +269,7 @@ def complaints(settings: Settings) -> list[Complaint]:
         found.append((("database_url",), "is no address of a store we know", "Write sqlite:///file.db, or leave it out"))
     if why := _no_folder(Path(settings.data_dir)):
         found.append((("data_dir",), why, "Name a folder, or where one can be made"))
+    found += _prometheus_complaints(settings.prometheus)
     authentication = settings.authentication
     if not authentication.bearer_tokens and not authentication.basic:
         found.append(
@@ -278,6 +306,64 @@ def complaints(settings: Settings) -> list[Complaint]:
     return found
 
 
+def _prometheus_complaints(prometheus: PrometheusSettings) -> list[Complaint]:
+    found: list[Complaint] = []
+    if prometheus.bearer_token and prometheus.basic:
+        found.append((("prometheus", "basic"), "stands beside bearer_token", "Give one of the two"))
+    addresses = [prometheus.url.rstrip("/")]
+    for number, url in enumerate(prometheus.also):
+        if url.rstrip("/") in addresses:
+            found.append((("prometheus", "also", number), f"{url} is given twice", "Give each address once"))
+        addresses.append(url.rstrip("/"))
+    names: set[str] = set()
+    for name, value in prometheus.headers.items():
+        path = ("prometheus", "headers", name)
+        if name.lower() in _SECRET_HEADERS:
+            found.append((path, "would be a secret written in the configuration", "Use bearer_token or basic"))
+        elif name.lower() in _OWN_HEADERS:
+            found.append((path, "is what the receiver sets itself", "Leave it out"))
+        elif not _HEADER_NAME.fullmatch(name):
+            found.append((path, "is no name of a header", "Write it like X-Scope-OrgID"))
+        elif name.lower() in names:
+            found.append((path, "is given twice: capitals make no difference", "Keep one of them"))
+        if not (value.isascii() and value.isprintable() and value == value.strip() != ""):
+            cure = "Write printable ASCII without blanks around it"
+            found.append((path, "is empty or has a character that no header carries", cure))
+        names.add(name.lower())
+    if prometheus.tls:
+        found += _tls_complaints(prometheus.tls, any(url.startswith("https:") for url in addresses))
+    return found
+
+
+def _tls_complaints(tls: TlsSettings, needed: bool) -> list[Complaint]:
+    """The files are loaded to see that TLS will take them."""
+    found: list[Complaint] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not needed:
+        found.append((("prometheus", "tls"), "is of no use: no address begins with https", "Write https:// or leave tls out"))
+    if tls.ca_file:
+        try:
+            context.load_verify_locations(tls.ca_file)
+        except (OSError, ValueError) as error:
+            path = ("prometheus", "tls", "ca_file")
+            found.append((path, _unfit(tls.ca_file, error), "Name a readable PEM file with certificates"))
+    if tls.cert_file and tls.key_file:
+        try:
+            context.load_cert_chain(tls.cert_file, tls.key_file, password="")  # else OpenSSL would ask the terminal for one
+        except (OSError, ValueError) as error:
+            wrong = _unfit(f"{tls.cert_file} with {tls.key_file}", error)
+            cure = "Name readable PEM files: a certificate and the key to it, without a passphrase"
+            found.append((("prometheus", "tls", "cert_file"), wrong, cure))
+    elif tls.cert_file or tls.key_file:
+        found.append((("prometheus", "tls"), "has one of cert_file and key_file", "Give both or none"))
+    return found
+
+
+def _unfit(file: str, error: OSError | ValueError) -> str:
+    why = "not what TLS takes" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", "impossible name")
+    return f"{file} cannot be used ({why})"
+
+
 def _no_folder(path: Path) -> str | None:
     """Why there is no folder and none can be made; None if it is or can."""
     for place in (path, *path.parents):
@@ -295,6 +381,7 @@ def secrets(settings: Settings) -> list[tuple[tuple[str | int, ...], SecretRef]]
     """Every secret of the settings with the path of its key."""
     places: list[tuple[tuple[str | int, ...], SecretRef | None]] = [
         (("prometheus", "bearer_token"), settings.prometheus.bearer_token),
+        (("prometheus", "basic", "password"), settings.prometheus.basic.password if settings.prometheus.basic else None),
         (("grafana", "token"), settings.grafana.token if settings.grafana else None),
     ]
     places += [(("tickets", n, "secret"), t.secret) for n, t in enumerate(settings.tickets) if isinstance(t, WebhookTicket)]

@@ -1,4 +1,6 @@
-"""The benchmark of the intake measures what it says: it ends, every request gets its 200, and what was answered is stored."""
+"""The benchmarks measure what they say: they end with all their figures; every request gets its 200 and is stored; every incident
+is assessed.
+"""
 
 import json
 import subprocess
@@ -58,4 +60,18 @@ def test_both_servers_take_in_bodies_of_both_sizes(figures: dict[str, Any]) -> N
 
 def test_the_benchmark_leaves_no_folder_behind(run: subprocess.CompletedProcess[str]) -> None:
     assert run.returncode == 0
+    assert not list((ROOT / "var").glob("bench-*"))
+
+
+def test_a_tick_over_many_incidents_asks_no_more_than_one_over_few() -> None:
+    command = [sys.executable, "-m", "benchmarks.tick", "--json", "--rounds", "2"]
+    asked = []
+    for size in (8, 40):
+        run = subprocess.run([*command, "--size", str(size)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        figures = json.loads(run.stdout.splitlines()[-1])
+        names = ("seconds", "first_seconds", "bare_seconds", "ratio_bare")
+        assert all(figures[f"{name}_{size}"] > 0 for name in names)
+        assert figures["peak_mib"] > 0
+        asked.append(figures["queries"])
+    assert 0 < asked[0] == asked[1] <= 10
     assert not list((ROOT / "var").glob("bench-*"))

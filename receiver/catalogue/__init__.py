@@ -14,6 +14,11 @@ UNDER_EQUIPMENT = "art58:users_under_equipment"
 EQUIPMENT_UP = "art58:equipment_up"
 CALL_LOSS_RATIO = "art58:call_loss_ratio"
 EMERGENCY_CALLS_AFFECTED = "art58:emergency_calls_affected"
+CALLS_USUAL = "art58:calls_usual"
+CALLS = "art58:calls"
+CALLS_PER_PERSON = "art58:calls_per_person"
+REGISTRATIONS_USUAL = "art58:registrations_usual"
+REGISTRATIONS = "art58:registrations"
 
 Number = Annotated[int, Meta(ge=0)]
 Expression = Annotated[str, Meta(min_length=1, description="PromQL whose result carries the equipment label")]
@@ -34,6 +39,18 @@ class UserQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Expression | None,
         Meta(description=f"0: certainly no emergency call was affected (emergency voice); default {EMERGENCY_CALLS_AFFECTED}"),
     ] = None
+    calls_usual: Annotated[
+        Expression | None,
+        Meta(description=f"calls of a comparable time, as long as `calls` (other voice); default {CALLS_USUAL}"),
+    ] = None
+    calls: Annotated[Expression | None, Meta(description=f"calls that were made, say in the last hour; default {CALLS}")] = None
+    calls_per_person: Annotated[
+        Expression | None, Meta(description=f"calls that one user makes in that length of time; default {CALLS_PER_PERSON}")
+    ] = None
+    registrations_usual: Annotated[
+        Expression | None, Meta(description=f"registered users of a comparable time (other voice); default {REGISTRATIONS_USUAL}")
+    ] = None
+    registrations: Annotated[Expression | None, Meta(description=f"registered users now; default {REGISTRATIONS}")] = None
 
 
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

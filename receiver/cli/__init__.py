@@ -81,16 +81,24 @@ def worker(file: Path) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path), default="config.yaml")
+@click.option("--live", is_flag=True, help="Ask Prometheus every query: which method would count users now.")
+@click.option("--list-methods", is_flag=True, help="List the methods that can count users, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
-def check(file: Path, as_json: bool) -> None:
+def check(file: Path, live: bool, list_methods: bool, as_json: bool) -> None:
     """Check a configuration file and say of each fault where it is, what is wrong, and what to do."""
+    if list_methods:
+        _list_methods(as_json)
+        return
     try:
-        _, catalogue, rulebooks = config_file.load(file)
+        settings, catalogue, rulebooks = config_file.load(file)
     except FaultyFile as error:
         if not as_json:
             _refuse(error, "the file is refused")
         click.echo(msgspec.json.encode({"ok": False, "faults": error.faults}))
         sys.exit(1)
+    if live:
+        _check_live(settings, catalogue, as_json)
+        return
     if as_json:
         click.echo(msgspec.json.encode({"ok": True, "faults": []}))
         return
@@ -128,6 +136,36 @@ def classify(file: BinaryIO, explain: bool, own: tuple[Path, ...]) -> None:
 def schema() -> None:
     """Print the JSON Schema of the configuration file, for editors."""
     click.echo(config_file.schema())
+
+
+def _list_methods(as_json: bool) -> None:
+    from receiver.cli import live
+
+    found = live.list_methods()
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    for entry in found:
+        click.echo(f"{entry['method']}: {entry['what'].en} / {entry['what'].ja}")
+        click.echo(f"  for {', '.join(entry['for'])}; needs {', '.join(entry['needs'])}")
+
+
+def _check_live(settings: Settings, catalogue: Catalogue, as_json: bool) -> None:
+    from receiver.cli import live
+    from receiver.observation.prometheus import Prometheus
+
+    prometheus = Prometheus(settings.prometheus)
+    try:
+        checked = live.check(prometheus, catalogue, system_clock())
+    finally:
+        prometheus.close()
+    good = all(each.good for each in checked)
+    if as_json:
+        click.echo(msgspec.json.encode({"ok": good, "services": checked}))
+    else:
+        click.echo("\n".join(map(live.in_words, checked)))
+    if not good:
+        sys.exit(1)
 
 
 def _load(file: Path) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:

@@ -1,6 +1,7 @@
 """One impact at one instant: users as far as they are known, the verdict of the law, and when it will rise. Pure."""
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import msgspec
 
@@ -10,15 +11,16 @@ from receiver.law import forecast
 from receiver.law.counting import Affected
 from receiver.law.explanation import explain_outage
 from receiver.law.rulebook import Row, Rulebook, rulebook_on
-from receiver.law.verdict import Circumstances, Verdict, judge
-from receiver.model import Assessment, Incident
+from receiver.law.verdict import Circumstances, Judgement, Verdict, judge
+from receiver.model import Assessment, Conclusion, Incident
 from receiver.observation.users import UsersObserved
 
 UNSTATED = Circumstances(cause="unknown", effect="unknown")
 """Nobody has said what the cause is, nor whether it is a stop or a degradation: it is judged as a failure, and flagged."""
 
 # what may differ from tick to tick without anyone caring
-_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "explanation"}
+_IDLE = {"number", "assessed_at", "duration", "margin_seconds"}
+_cared_about = attrgetter(*(name for name in Conclusion.__struct_fields__ if name not in {*_IDLE, "affected"}))
 
 
 def assess(
@@ -26,27 +28,59 @@ def assess(
     service: Service,
     restored_at: datetime | None,
     observed: UsersObserved,
-    previous: Assessment | None,
+    previous: Conclusion | None,
     rulebooks: tuple[Rulebook, ...],
     lead: timedelta,
     now: datetime,
-) -> Assessment:
+) -> Assessment | None:
     """Judge the impact of `incident` on `service`. `restored_at` is when this service recovered, None while it has not.
 
-    The number is the previous one's: the caller numbers what it keeps.
+    None if nothing changed since the previous one that a person would care about: it need not be explained anew. The number is the
+    previous one's: the caller numbers what it keeps.
     """
+    new, judgement, rulebook = _conclude(incident, service, restored_at, observed, previous, rulebooks, lead, now)
+    if previous and not _changed(new, previous):
+        return None
+    explanation = explain_outage(
+        judgement, service.facts, rulebook, new.affected, new.failure_started_at, new.major_since, new.major_expected_at
+    )
+    return Assessment(**msgspec.structs.asdict(new), explanation=explanation)
+
+
+def end_without_service(last: Assessment, incident: Incident, now: datetime) -> Assessment | None:
+    """The last assessment of an impact whose service is no longer in the catalogue, with the incident's present state and end.
+
+    None if nothing of it changed.
+    """
+    new = msgspec.structs.replace(
+        last, assessed_at=now, state=incident.state, restored_at=last.restored_at or incident.restored_at, major_expected_at=None
+    )
+    return new if _changed(new, last) else None
+
+
+def _conclude(
+    incident: Incident,
+    service: Service,
+    restored_at: datetime | None,
+    observed: UsersObserved,
+    previous: Conclusion | None,
+    rulebooks: tuple[Rulebook, ...],
+    lead: timedelta,
+    now: datetime,
+) -> tuple[Conclusion, Judgement, Rulebook]:
     started_at = incident.failure_started_at
     duration = max((restored_at or now) - started_at, timedelta())
     affected = count(incident, service, observed, previous.affected if previous else Affected(), recovered=restored_at is not None)
     rulebook = rulebook_on(started_at, rulebooks)
-    row = rulebook.row_of(service.facts)
-    judgement = judge(service.facts, rulebook, duration, affected.at_least, affected.at_most, UNSTATED)
+    facts, at_most = service.facts, affected.at_most
+    judgement = judge(facts, rulebook, duration, affected.at_least, at_most, UNSTATED)
+    row = rulebook.row_of(facts)
     major_since = _major_since(row, started_at, duration, affected, previous)
     expected = None
     if judgement.verdict != Verdict.MAJOR and restored_at is None:
-        expected = forecast.major_at(row, started_at, affected.at_most)
+        expected = forecast.major_at(row, started_at, at_most)
     known = affected.count
-    return Assessment(
+    new = Conclusion(
         incident_id=incident.id,
         number=previous.number if previous else 0,
         service=service.name,
@@ -70,24 +104,22 @@ def assess(
         major_since=major_since,
         major_expected_at=expected,
         candidate=_is_candidate(judgement.verdict, judgement.at_most, expected, lead, now),
-        explanation=explain_outage(judgement, service.facts, rulebook, affected, started_at, major_since, expected),
     )
+    return new, judgement, rulebook
 
 
-def end_without_service(last: Assessment, incident: Incident, now: datetime) -> Assessment:
-    """The last assessment of an impact whose service is no longer in the catalogue, with the incident's present state and end."""
-    return msgspec.structs.replace(
-        last, assessed_at=now, state=incident.state, restored_at=last.restored_at or incident.restored_at, major_expected_at=None
-    )
-
-
-def changed(new: Assessment, previous: Assessment | None) -> bool:
+def _changed(new: Conclusion, previous: Conclusion) -> bool:
     """Whether something differs that a person would care about."""
-    return previous is None or _cared_about(new) != _cared_about(previous)
+    if _cared_about(new) != _cared_about(previous):
+        return True
+    if new.affected.problem is None and previous.affected.problem is None:
+        # all users under the equipment may wobble: while a number is measured, that is not the number
+        return new.affected.kept != previous.affected.kept
+    return new.affected != previous.affected
 
 
 def _major_since(
-    row: Row, started_at: datetime, duration: timedelta, affected: Affected, previous: Assessment | None
+    row: Row, started_at: datetime, duration: timedelta, affected: Affected, previous: Conclusion | None
 ) -> datetime | None:
     """When the table was first fulfilled: as soon as it lasted long enough, or as the users of it became so many."""
     if previous and previous.major_since and previous.failure_started_at == started_at:
@@ -108,11 +140,3 @@ def _is_candidate(verdict: Verdict, at_most: Verdict, expected: datetime | None,
     if verdict == Verdict.MAJOR:
         return False
     return at_most == Verdict.MAJOR or (expected is not None and expected - now <= lead)
-
-
-def _cared_about(assessment: Assessment) -> dict[str, object]:
-    cared_about = {name: value for name, value in msgspec.structs.asdict(assessment).items() if name not in _IDLE}
-    if assessment.affected.problem is None:
-        # all users under the equipment may wobble: while a number is measured, that is not the number
-        cared_about["affected"] = assessment.affected.kept
-    return cared_about

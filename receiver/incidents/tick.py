@@ -3,17 +3,17 @@
 The clock matters more than the webhook: an outage becomes major by lasting, with no new alert.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
 from prometheus_client import Counter
 
 from receiver.catalogue import Catalogue, Service
-from receiver.incidents.assess import assess, changed, end_without_service
+from receiver.incidents.assess import assess, end_without_service
 from receiver.incidents.follow import follow, recovered_at
 from receiver.law.rulebook import Rulebook
-from receiver.model import Alert, Assessment, Incident
+from receiver.model import Alert, Assessment, Conclusion, Incident
 from receiver.observation import equipment, failure_start, users
 from receiver.observation.equipment import Seen
 from receiver.observation.prometheus import Prometheus
@@ -34,15 +34,19 @@ class Ticked(msgspec.Struct, frozen=True):
     next_at: datetime | None
 
 
-class _Case(msgspec.Struct):
-    """A living incident with all that is known of it at this tick. `ended`: when it, and each service, recovered by its alerts."""
+class _Case(msgspec.Struct, gc=False):
+    """A living incident with all that is known of it at this tick.
+
+    `ended`: when it, and each service, recovered by its alerts. `gone`: what was last assessed of services that it has no more.
+    """
 
     incident: Incident
     alerts: list[Alert]
     impacts: list[tuple[Service, list[Alert]]]
-    previous: dict[str, Assessment]
+    previous: dict[str, Conclusion]
     ended: datetime | None
     service_ended: dict[str, datetime | None]
+    gone: list[Assessment] = []
 
     @property
     def unconfirmed(self) -> bool:
@@ -50,6 +54,9 @@ class _Case(msgspec.Struct):
         if self.ended and self.incident.state == "open":
             return True
         return any(ended and not self.was_restored(name) for name, ended in self.service_ended.items())
+
+    def holds_until(self, hold: timedelta) -> datetime:
+        return self.incident.restored_at + hold if self.incident.restored_at else datetime.max.replace(tzinfo=UTC)
 
     def was_restored(self, service: str) -> bool:
         return service in self.previous and self.previous[service].restored_at is not None
@@ -72,27 +79,30 @@ def tick(
     prometheus.begin()
     _find_starts(cases, prometheus, now)
     observed = users.observe(prometheus, catalogue, _hit(cases))
-    seen = equipment.observe(prometheus, catalogue, _hit([case for case in cases if case.unconfirmed]))
+    seen = equipment.observe(
+        prometheus, catalogue, _hit([case for case in cases if case.unconfirmed or case.holds_until(hold) <= now])
+    )
 
     appended: list[Assessment] = []
+    saved: list[Incident] = []
     due: list[datetime] = []
-    with database.write() as connection:
-        for case, was in zip(cases, before, strict=True):
-            try:
-                incident, assessments = _judge(case, observed, seen, rulebooks, hold, lead, now)
-            except Exception:  # whatever it is: a fault in one incident must not stop the clock of all others
-                FAULTS.inc()
-                log.exception("left out of this tick by a fault", incident=was.id)
-                continue
-            due += _dates(incident, assessments, hold, lead)
-            number = max((assessment.number for assessment in case.previous.values()), default=0)
-            for new in assessments:
-                if changed(new, case.previous.get(new.service)):
-                    number += 1
-                    appended.append(msgspec.structs.replace(new, number=number))
-                    store.append(connection, appended[-1])
-            if incident != was:
-                store.save(connection, incident)
+    # not within the transaction: while that lasts, nothing can be taken in
+    for case, was in zip(cases, before, strict=True):
+        try:
+            incident, assessments = _judge(case, observed, seen, rulebooks, hold, lead, now)
+        except Exception:  # whatever it is: a fault in one incident must not stop the clock of all others
+            FAULTS.inc()
+            log.exception("left out of this tick by a fault", incident=was.id)
+            continue
+        due += _dates(incident, case.previous | {new.service: new for new in assessments}, hold, lead)
+        number = max((last.number for last in case.previous.values()), default=0)
+        appended += [msgspec.structs.replace(new, number=number + n) for n, new in enumerate(assessments, start=1)]
+        if incident != was:
+            saved.append(incident)
+    if appended or saved:
+        with database.write() as connection:
+            store.append(connection, *appended)
+            store.save(connection, *saved)
     return Ticked(appended, min((moment for moment in due if moment > now), default=None))
 
 
@@ -100,22 +110,24 @@ def _load(database: Database, catalogue: Catalogue) -> list[_Case]:
     with database.read() as connection:
         living = store.living(connection)
         alerts = store.alerts_of(connection, (incident.id for incident in living))
-        previous = store.latest_assessments(connection, (incident.id for incident in living))
+        previous = store.latest_conclusions(connection, (incident.id for incident in living))
         without_data = frozenset(alert.name for alert in store.firing_alone(connection, "grafana") if alert.is_ignorance)
-    cases = []
-    for incident in living:
-        impacts = _impacts(alerts[incident.id], catalogue)
-        cases.append(
-            _Case(
-                incident,
-                alerts[incident.id],
-                impacts,
-                {assessment.service: assessment for assessment in previous[incident.id]},
-                recovered_at(alerts[incident.id], without_data),
-                {service.name: recovered_at(its, without_data) for service, its in impacts},
-            )
+        impacts = {incident.id: _impacts(alerts[incident.id], catalogue) for incident in living}
+        of_impacts = {id_: {service.name for service, _ in its} for id_, its in impacts.items()}
+        cut = [id_ for id_, its in of_impacts.items() if any(last.service not in its for last in previous[id_])]
+        whole = store.latest_assessments(connection, cut)
+    return [
+        _Case(
+            incident,
+            alerts[incident.id],
+            impacts[incident.id],
+            {last.service: last for last in previous[incident.id]},
+            recovered_at(alerts[incident.id], without_data),
+            {service.name: recovered_at(its, without_data) for service, its in impacts[incident.id]},
+            [last for last in whole[incident.id] if last.service not in of_impacts[incident.id]],
         )
-    return cases
+        for incident in living
+    ]
 
 
 def _impacts(alerts: list[Alert], catalogue: Catalogue) -> list[tuple[Service, list[Alert]]]:
@@ -163,21 +175,24 @@ def _judge(
     lead: timedelta,
     now: datetime,
 ) -> tuple[Incident, list[Assessment]]:
-    """The incident as it stands now, and an assessment of each of its impacts."""
+    """The incident as it stands now, and an assessment of each of its impacts of which something changed."""
     restored: dict[str, datetime | None] = {}
     for service, _ in case.impacts:
         believed = case.was_restored(service.name) or _is_confirmed(case.incident, service, seen)
         restored[service.name] = case.service_ended[service.name] if believed else None
     ended = case.ended
-    if ended and case.incident.state == "open" and not all(_is_confirmed(case.incident, s, seen) for s, _ in case.impacts):
+    confirmed = all(_is_confirmed(case.incident, s, seen) for s, _ in case.impacts)
+    if case.incident.state == "open" and not confirmed:
         ended = None
     incident = follow(case.incident, ended, hold, now)
+    if incident.state == "closed" and not confirmed:
+        incident = case.incident  # nobody saw that the recovery held
     assessments = [
         assess(incident, s, restored[s.name], observed[s.name], case.previous.get(s.name), rulebooks, lead, now)
         for s, _ in case.impacts
     ]
-    gone = (last for name, last in case.previous.items() if name not in restored)
-    return incident, [*assessments, *(end_without_service(last, incident, now) for last in gone)]
+    assessments += [end_without_service(last, incident, now) for last in case.gone]
+    return incident, [new for new in assessments if new]
 
 
 def _is_confirmed(incident: Incident, service: Service, seen: dict[str, Seen]) -> bool:
@@ -191,10 +206,10 @@ def _is_confirmed(incident: Incident, service: Service, seen: dict[str, Seen]) -
     return told.up.get(incident.equipment, incident.start_basis != "equipment_series")
 
 
-def _dates(incident: Incident, assessments: list[Assessment], hold: timedelta, lead: timedelta) -> list[datetime]:
+def _dates(incident: Incident, latest: dict[str, Conclusion], hold: timedelta, lead: timedelta) -> list[datetime]:
     """When something will change though nothing happens: thresholds, the lead before them, the end of the hold."""
     dates = [incident.restored_at + hold] if incident.restored_at else []
-    for assessment in assessments:
-        if assessment.major_expected_at:
-            dates += [assessment.major_expected_at - lead, assessment.major_expected_at]
+    for each in latest.values():
+        if each.major_expected_at:
+            dates += [each.major_expected_at - lead, each.major_expected_at]
     return dates

@@ -19,7 +19,8 @@ EMERGENCY: frozenset[Method] = frozenset({"emergency_call_loss", "emergency_all_
 class Count(msgspec.Struct, frozen=True):
     """A measured number of users: by which method, from which query, as of when (the time of the sample).
 
-    `formula` is its arithmetic, where the number is not the answer to the query itself.
+    `formula` is its arithmetic, where the number is not the answer to the query itself. `passed_over` says of each finer method why
+    it could not be used.
     """
 
     users: int
@@ -28,6 +29,7 @@ class Count(msgspec.Struct, frozen=True):
     at: datetime
     unit: str = ""
     formula: Text | None = None
+    passed_over: tuple[Text, ...] = ()
 
 
 class Affected(msgspec.Struct, frozen=True):

@@ -125,7 +125,7 @@ def explain_outage(
         facts,
         rulebook,
         started_at,
-        numbers=[_counted(affected)],
+        numbers=[_counted(affected), *(_passed_over(why) for why in (count.passed_over if count else ()))],
         steps=steps,
         would_change=next_,
         citations=[guideline(rule), guideline("start_and_end")],
@@ -133,6 +133,10 @@ def explain_outage(
     if count and not count.unit:
         return msgspec.structs.replace(explanation, uncertain=(*explanation.uncertain, ask("users_unit")))
     return explanation
+
+
+def _passed_over(why: Text) -> Text:
+    return Text(f"優先される方法を用いない理由: {why.ja}", f"A finer method not used: {why.en}")
 
 
 def _step(formula: Text) -> Text:

@@ -82,12 +82,12 @@ def _from_series(prometheus: Prometheus, label: str, expression: str | None, gro
             break
         query = _range(expression, label, {one.equipment or "" for one in group}, back)
         series = prometheus.raw(query, min(max(one.known_by for one in group), now))
-        for one in list(group):
-            start = _first_bad(one, [s for s in series if s.labels.get(label) == one.equipment])
-            if start is not None:
-                found[one.incident_id] = start
-            if start is None or start.good_at is not None:
-                group.remove(one)
+        by_equipment: dict[str | None, list[Series]] = defaultdict(list)
+        for s in series:
+            by_equipment[s.labels.get(label)].append(s)
+        starts = {one.incident_id: start for one in group if (start := _first_bad(one, by_equipment[one.equipment]))}
+        found |= starts
+        group = [one for one in group if one.incident_id in starts and starts[one.incident_id].good_at is None]
     return found
 
 
@@ -124,15 +124,21 @@ def _active_since(prometheus: Prometheus, group: list[Asked]) -> dict[str, list[
     names = {alert.name for one in group for alert in one.alerts if alert.source == "alertmanager" and alert.name}
     if not names:
         return found
+    holders: dict[tuple[str, str], list[tuple[str, Alert]]] = defaultdict(list)
+    for one in group:
+        for alert in one.alerts:
+            for label in alert.labels.items():
+                holders[label].append((one.incident_id, alert))
     for sample in prometheus.instant(f"ALERTS_FOR_STATE{{alertname=~{any_of(names)}}}"):
         # its value is the time: one that is far off is none
         if not sample.at - LONGEST_FOR.total_seconds() <= sample.value <= sample.at:
             continue
         labels = {name: value for name, value in sample.labels.items() if name != "__name__"}
-        for one in group:
-            # alerts carry external labels besides those of the series
-            if any(labels.items() <= alert.labels.items() for alert in one.alerts):
-                found[one.incident_id].append(_moment(sample.value))
+        # by the rarest label: in a storm thousands of alerts share the others
+        holding = min((holders.get(label, []) for label in labels.items()), key=len, default=[])
+        # alerts carry external labels besides those of the series
+        for id_ in {id_ for id_, alert in holding if labels.items() <= alert.labels.items()}:
+            found[id_].append(_moment(sample.value))
     return found
 
 

@@ -9,8 +9,13 @@ import msgspec
 
 from receiver.catalogue import (
     CALL_LOSS_RATIO,
+    CALLS,
+    CALLS_PER_PERSON,
+    CALLS_USUAL,
     EMERGENCY_CALLS_AFFECTED,
     EQUIPMENT_UP,
+    REGISTRATIONS,
+    REGISTRATIONS_USUAL,
     UNABLE,
     UNDER_EQUIPMENT,
     Catalogue,
@@ -19,7 +24,7 @@ from receiver.catalogue import (
 from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, any_of, quoted
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """One number out of one query: when sampled, and in which unit users are counted."""
 
     value: float
@@ -33,31 +38,37 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one expression said: readings by equipment, or why it could not be asked."""
+    """What one expression said: readings by equipment and all of them together, or why it could not be asked."""
 
     query: str
     by_equipment: dict[str, Reading] = {}
     problem: str | None = None
+    together: Reading | None = None
 
     def reading(self, equipment: str | None) -> Reading | None:
-        """The users of one equipment; of the whole service where the alert, or the expression, names no equipment."""
-        if equipment is not None:
-            return self.by_equipment.get(equipment) or self.by_equipment.get("")
-        readings = list(self.by_equipment.values())
-        if not readings:
-            return None
-        latest = max(r.at for r in readings)
-        return Reading(sum(r.value for r in readings), latest, self.query, readings[0].unit)
+        """The figure for one equipment; of the whole service where the alert, or the expression, names no equipment."""
+        if equipment is None:
+            return self.together
+        return self.by_equipment.get(equipment) or self.by_equipment.get("")
 
 
 class UsersObserved(msgspec.Struct, frozen=True):
-    """The answers for one service at one tick. The last three are asked of voice that handles emergency calls alone."""
+    """The answers for one service at one tick; None: not asked of a service of this kind."""
 
     unable: Answer
     under_equipment: Answer
     equipment_up: Answer | None = None
     call_loss_ratio: Answer | None = None
     emergency_calls_affected: Answer | None = None
+    calls_usual: Answer | None = None
+    calls: Answer | None = None
+    calls_per_person: Answer | None = None
+    registrations_usual: Answer | None = None
+    registrations: Answer | None = None
+
+    def to(self, question: str) -> Answer | None:
+        answer: Answer | None = getattr(self, question)
+        return answer
 
 
 class _Input(msgspec.Struct, frozen=True):
@@ -76,14 +87,22 @@ _INPUTS = {
     "equipment_up": _Input(EQUIPMENT_UP, False, min),
     "call_loss_ratio": _Input(CALL_LOSS_RATIO, True, max),
     "emergency_calls_affected": _Input(EMERGENCY_CALLS_AFFECTED, True, max),
+    "calls_usual": _Input(CALLS_USUAL, True, sum),
+    "calls": _Input(CALLS, True, sum),
+    "calls_per_person": _Input(CALLS_PER_PERSON, True, max),
+    "registrations_usual": _Input(REGISTRATIONS_USUAL, True, sum),
+    "registrations": _Input(REGISTRATIONS, True, sum),
 }
+_EVERY = ("unable", "under_equipment")
+_EMERGENCY_VOICE = (*_EVERY, "equipment_up", "call_loss_ratio", "emergency_calls_affected")
+_OTHER_VOICE = (*_EVERY, "calls_usual", "calls", "calls_per_person", "registrations_usual", "registrations")
 
 
 def observe(prometheus: Prometheus, catalogue: Catalogue, hit: dict[str, set[str | None]]) -> dict[str, UsersObserved]:
     """Ask for the services in `hit` (name -> equipment that failed; None: not named). Never raises: a failure is an answer."""
     queries: dict[tuple[str, str], str] = {}
     for name in hit:
-        for kind in _asked(catalogue.by_name[name]):
+        for kind in asked_of(catalogue.by_name[name]):
             own = getattr(catalogue.by_name[name].users, kind)
             queries[name, kind] = own or _selector(kind, catalogue.by_name[name], hit, catalogue)
     results = {query: _ask(prometheus, query) for query in sorted(set(queries.values()))}
@@ -93,8 +112,15 @@ def observe(prometheus: Prometheus, catalogue: Catalogue, hit: dict[str, set[str
     return {name: UsersObserved(**its) for name, its in answers.items()}
 
 
-def _asked(service: Service) -> tuple[str, ...]:
-    return tuple(_INPUTS) if service.is_emergency_voice else ("unable", "under_equipment")
+def series_of(question: str) -> str:
+    """The normalised series that answers a question, where the catalogue has no PromQL of its own."""
+    return _INPUTS[question].series
+
+
+def asked_of(service: Service) -> tuple[str, ...]:
+    if service.kind != "voice":
+        return _EVERY
+    return _EMERGENCY_VOICE if service.is_emergency_voice else _OTHER_VOICE
 
 
 def _selector(kind: str, service: Service, hit: dict[str, set[str | None]], catalogue: Catalogue) -> str:
@@ -103,7 +129,7 @@ def _selector(kind: str, service: Service, hit: dict[str, set[str | None]], cata
         name
         for name in hit
         if catalogue.by_name[name].equipment_label == service.equipment_label
-        and kind in _asked(catalogue.by_name[name])
+        and kind in asked_of(catalogue.by_name[name])
         and getattr(catalogue.by_name[name].users, kind) is None
     }
     matchers = [f"service=~{any_of(sharing)}"] if _INPUTS[kind].of_service else []
@@ -140,7 +166,13 @@ def _answer(kind: str, service: Service, query: str, result: list[Sample] | Quer
         together = its.together([sample.value for sample in samples])
         first = samples[0]
         readings[equipment] = Reading(together, first.moment, query if is_own else just_this, first.labels.get("unit", ""))
-    return Answer(query, readings)
+    return Answer(query, readings, together=_together(its, query, list(readings.values())))
+
+
+def _together(its: _Input, query: str, readings: list[Reading]) -> Reading | None:
+    if not readings:
+        return None
+    return Reading(its.together([r.value for r in readings]), max(r.at for r in readings), query, readings[0].unit)
 
 
 _COUNTED = {"unable": "users", "under_equipment": "users"}

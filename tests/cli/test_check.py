@@ -1,6 +1,7 @@
 """`art58 check` takes a configuration whole or names every fault: file, line, key, what is wrong, the cure. Secrets stay secret."""
 
 import json
+import subprocess
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import date, time, timedelta
@@ -14,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from receiver.cli import config, main
 from receiver.law.rulebook import rulebook_named, shipped
-from receiver.settings import Secret
+from receiver.settings import Secret, TlsSettings
 from tests import own_rulebooks
 
 MINIMAL = """\
@@ -38,7 +39,8 @@ external_url: http://127.0.0.1:9158
 tick_seconds: 15
 hold_seconds: 3600
 candidate_lead_seconds: 1800
-prometheus: {url: http://127.0.0.1:9090, timeout_seconds: 5, bearer_token: {file: secrets/prometheus-token}}
+prometheus: {url: http://127.0.0.1:9090, timeout_seconds: 5, bearer_token: {file: secrets/prometheus-token},
+  also: [https://mimir.example/prometheus], headers: {X-Scope-OrgID: "42"}}
 grafana: {url: http://127.0.0.1:3000, token: {file: secrets/grafana-token}, dashboard_uid: art58, panel_id: 3}
 duties:
   first_notice_target_minutes: 60
@@ -123,6 +125,9 @@ SERVICE = "  - name: voice\n    kind: voice\n    emergency_calls: true\n    matc
 MAIL = "    kind: email\n    charged: false\n    monthly_users_previous_fy: 12000000\n"
 FACTS = "    kind: voice\n    emergency_calls: true\n"
 MATCH = "match: ['service=\"voice\"']"
+URL = "  url: http://127.0.0.1:9090\n"
+HTTPS = "  url: https://127.0.0.1:9090\n"
+TOKEN = "secrets/webhook-token"
 FACT = "this fact decides the row and is missing"
 
 BAD: dict[str, tuple[str, int, str, str, str]] = {
@@ -221,6 +226,89 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "prometheus.url",
         "expected `str` matching regex",
         "Correct the value",
+    ),
+    "one address of the same data twice": (
+        changed("  url: http://127.0.0.1:9090\n", "  url: http://127.0.0.1:9090\n  also: [http://b, http://127.0.0.1:9090/]\n"),
+        3,
+        "prometheus.also[1]",
+        "http://127.0.0.1:9090/ is given twice",
+        "Give each address once",
+    ),
+    "token and password": (
+        changed(URL, f"{URL}  bearer_token: {{file: {TOKEN}}}\n  basic: {{username: a, password: {{file: {TOKEN}}}}}\n"),
+        4,
+        "prometheus.basic",
+        "stands beside bearer_token",
+        "Give one of the two",
+    ),
+    **{
+        f"header {name!r}": (
+            changed(URL, f"{URL}  headers:\n    {header}\n"),
+            4 + header.count("\n"),
+            f"prometheus.headers.{name}",
+            wrong,
+            cure,
+        )
+        for name, header, wrong, cure in (
+            ("AUTHORIZATION", f"AUTHORIZATION: Bearer {SECRET}", "would be a secret", "Use bearer_token or basic"),
+            ("Cookie", f"Cookie: session={SECRET}", "would be a secret", "Use bearer_token or basic"),
+            ("Content-Length", "Content-Length: '3'", "is what the receiver sets itself", "Leave it out"),
+            ("a b", "a b: c", "is no name of a header", "Write it like X-Scope-OrgID"),
+            ("", "'': c", "is no name of a header", "Write it like X-Scope-OrgID"),
+            ("X-Empty", "X-Empty: ''", "is empty or has a character that no header carries", "Write printable ASCII"),
+            ("X-Two", 'X-Two: "a\\r\\nb: c"', "is empty or has a character that no header carries", "Write printable ASCII"),
+            ("X-Ja", "X-Ja: 東京", "is empty or has a character that no header carries", "Write printable ASCII"),
+            ("X-A", "x-a: b\n    X-A: b", "is given twice: capitals make no difference", "Keep one of them"),
+        )
+    },
+    "header that is a number": (
+        changed(URL, f"{URL}  headers: {{X-Scope-OrgID: 42}}\n"),
+        3,
+        "prometheus.headers",
+        "expected `str`, got `int`",
+        "Correct the value",
+    ),
+    "TLS for http": (
+        changed(URL, f"{URL}  tls: {{}}\n"),
+        3,
+        "prometheus.tls",
+        "is of no use: no address begins with https",
+        "Write https:// or leave tls out",
+    ),
+    "certificate without its key": (
+        changed(URL, f"{HTTPS}  tls: {{cert_file: {TOKEN}}}\n"),
+        3,
+        "prometheus.tls",
+        "has one of cert_file and key_file",
+        "Give both or none",
+    ),
+    "no authority there": (
+        changed(URL, f"{HTTPS}  tls: {{ca_file: secrets/gone.pem}}\n"),
+        3,
+        "prometheus.tls.ca_file",
+        "/secrets/gone.pem cannot be used (No such file or directory)",
+        "Name a readable PEM file",
+    ),
+    "an authority that is none": (
+        changed(URL, f"{HTTPS}  tls: {{ca_file: {TOKEN}}}\n"),
+        3,
+        "prometheus.tls.ca_file",
+        "/secrets/webhook-token cannot be used (not what TLS takes)",
+        "Name a readable PEM file",
+    ),
+    "an authority with an impossible name": (
+        changed(URL, f'{HTTPS}  tls: {{ca_file: "a\\0b"}}\n'),
+        3,
+        "prometheus.tls.ca_file",
+        "cannot be used (impossible name)",
+        "Name a readable PEM file",
+    ),
+    "a certificate that is none": (
+        changed(URL, f"{HTTPS}  tls: {{cert_file: {TOKEN}, key_file: {TOKEN}}}\n"),
+        3,
+        "prometheus.tls.cert_file",
+        "cannot be used (not what TLS takes)",
+        "a certificate and the key to it, without a passphrase",
     ),
     "unknown kind of ticket": (
         MINIMAL + "tickets:\n  - name: desk\n    kind: fax\n",
@@ -573,7 +661,7 @@ def test_a_secret_file_from_another_editor_is_read(file: Path, content: str) -> 
 def test_a_signing_secret_that_signs_nothing_is_refused(check: Check, file: Path) -> None:
     (file.parent / "secrets" / "itsm-secret").write_text(SECRET)
     (fault,) = faults_of(check(WHOLE, "--json"))
-    assert (fault["line"], fault["key"]) == (17, "tickets[1].secret")
+    assert (fault["line"], fault["key"]) == (18, "tickets[1].secret")
     assert fault["wrong"] == "is no signing secret (whsec_ and base64 of at least 24 bytes)"
 
 
@@ -791,3 +879,30 @@ def test_what_the_deadlines_depend_on_is_read_as_the_law_takes_it(check: Check, 
     assert duties.quiet
     assert (duties.quiet.begins, duties.quiet.ends) == (time(22), time(6))
     assert duties.closed_days == {date(2026, 12, 28)}
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_certificates_that_tls_takes_are_good_and_lie_beside_the_configuration(check: Check, file: Path) -> None:
+    secrets = file.parent / "secrets"
+    openssl(secrets, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "own.key", "-out", "own.pem", "-subj", "/CN=a")
+    openssl(secrets, "rsa", "-aes256", "-in", "own.key", "-out", "locked.key", "-passout", "pass:geheim")
+    tls = "  tls: {ca_file: secrets/own.pem, cert_file: secrets/own.pem, key_file: secrets/own.key}\n"
+    assert check(changed(URL, HTTPS + tls)).exit_code == 0
+    settings, *_ = config.load(file)
+    assert settings.prometheus.tls == TlsSettings(*(str(secrets / name) for name in ("own.pem", "own.pem", "own.key")))
+    # one that would ask the terminal for a passphrase
+    (fault,) = faults_of(check(changed(URL, HTTPS + tls.replace("own.key", "locked.key")), "--json"))
+    assert fault["key"] == "prometheus.tls.cert_file"
+
+
+def test_a_password_for_prometheus_lies_beside_the_configuration_and_is_looked_for(check: Check, file: Path) -> None:
+    basic = "  basic: {username: art58, password: {file: secrets/prometheus-token}}\n"
+    assert check(changed(URL, URL + basic)).exit_code == 0
+    settings, *_ = config.load(file)
+    assert settings.prometheus.basic is not None
+    assert settings.prometheus.basic.password.read().reveal() == SECRET
+    (fault,) = faults_of(check(changed(URL, URL + basic.replace("prometheus-token", "gone")), "--json"))
+    assert fault["key"] == "prometheus.basic.password"

@@ -1,12 +1,13 @@
 """One impact at one instant: what is known of its users, what is not, and what follows."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
 from receiver.catalogue import Service
-from receiver.incidents.assess import assess, changed
+from receiver.incidents.assess import assess
 from receiver.law.rulebook import shipped
 from receiver.law.wording import NO_SERIES
 from receiver.model import Assessment, Incident
@@ -30,16 +31,22 @@ def failed(why: str = "Prometheus cannot be reached") -> Answer:
     return Answer("q", problem=why)
 
 
-def assessed(
+def news(
     unable: Answer,
     under: Answer,
     after: timedelta = HOUR,
     previous: Assessment | None = None,
     restored_at: datetime | None = None,
     service: Service = VOICE,
-) -> Assessment:
+) -> Assessment | None:
     observed = UsersObserved(unable, under, emergency_calls_affected=UNAFFECTED)
     return assess(INCIDENT, service, restored_at, observed, previous, shipped(), timedelta(minutes=30), T0 + after)
+
+
+def assessed(*what: Any, **more: Any) -> Assessment:
+    found = news(*what, **more)
+    assert found
+    return found
 
 
 def test_without_a_finer_method_all_users_under_the_equipment_are_a_definite_count() -> None:
@@ -129,7 +136,13 @@ def test_it_is_a_candidate_once_the_forecast_is_within_the_lead(minutes: int, du
 
 def test_time_alone_is_no_news() -> None:
     first = assessed(answer(40_000), answer(None), timedelta(minutes=5))
-    second = assessed(answer(40_000), answer(None), timedelta(minutes=6), first)
-    assert changed(first, None)
-    assert not changed(second, first)
-    assert changed(assessed(answer(40_000), answer(None), HOUR, first), first)
+    assert news(answer(40_000), answer(None), timedelta(minutes=6), first) is None
+    assert news(answer(40_000), answer(None), HOUR, first)
+
+
+def test_all_users_under_the_equipment_may_wobble_while_the_users_hit_are_measured() -> None:
+    first = assessed(answer(40_000), answer(90_000), timedelta(minutes=5))
+    assert news(answer(40_000), answer(90_001), timedelta(minutes=6), first) is None
+    lost = assessed(failed(), answer(90_001), timedelta(minutes=6), first)
+    assert news(failed(), answer(90_001), timedelta(minutes=7), lost) is None
+    assert news(failed(), answer(90_002), timedelta(minutes=7), lost)

@@ -9,7 +9,7 @@ import pytest
 from receiver.catalogue import Service
 from receiver.incidents.count import count
 from receiver.law.counting import Affected
-from receiver.law.wording import NO_SERIES, RECOVERED_FIRST
+from receiver.law.wording import GONE, NO_SERIES, RECOVERED_FIRST
 from receiver.model import Incident
 from receiver.observation.users import Answer, Reading, UsersObserved
 
@@ -123,3 +123,55 @@ def test_emergency_calls_that_are_hit_later_count_by_their_own_method() -> None:
 def test_after_the_recovery_the_number_stands() -> None:
     known = counted(equipment_up=says(0))
     assert counted(before=known, recovered=True, equipment_up=says(1), call_loss_ratio=FAILED).count == known.count
+
+
+OTHER = msgspec.structs.replace(VOICE, emergency_calls=False)
+KDDI = {"calls_usual": says(10_000_000, "usual"), "calls": says(6_000_000, "calls"), "calls_per_person": says(2, "each")}
+MISSING = {"registrations_usual": says(8_000_000), "registrations": says(350_000)}
+
+
+@pytest.mark.parametrize(
+    ("answers", "users", "method", "passed_over"),
+    [
+        (KDDI | MISSING | {"unable": says(7)}, 7, "direct", 0),
+        (KDDI | MISSING, 2_000_000, "call_shortfall", 1),
+        (KDDI | MISSING | {"calls_per_person": UNKNOWN}, 7_650_000, "missing_registrations", 2),
+        ({}, 50_000, "all_under_equipment", 3),
+    ],
+)
+def test_other_voice_takes_the_first_method_of_which_all_is_known(
+    answers: dict[str, Answer], users: int, method: str, passed_over: int
+) -> None:
+    affected = counted(service=OTHER, **answers)
+    assert affected.count
+    assert (affected.count.users, affected.count.method) == (users, method)
+    assert len(affected.count.passed_over) == passed_over
+    assert all(why.en.endswith(": not measured") for why in affected.count.passed_over)
+
+
+def test_the_arithmetic_of_missing_calls_is_kept() -> None:
+    affected = counted(service=OTHER, **KDDI)
+    assert affected.count
+    assert affected.count.query == "usual; calls; each"
+    assert affected.count.formula
+    assert "(10,000,000 - 6,000,000) ÷ 2 = 2,000,000" in affected.count.formula.en
+
+
+@pytest.mark.parametrize("asked", KDDI)
+def test_a_query_of_a_finer_method_that_fails_makes_the_coarser_number_a_bound(asked: str) -> None:
+    affected = counted(service=OTHER, **KDDI | {asked: FAILED})
+    assert (affected.kept, affected.bound, affected.problem) == ((), 50_000, "Prometheus cannot be reached")
+
+
+def test_a_figure_that_cannot_be_is_a_problem_and_no_number() -> None:
+    affected = counted(service=OTHER, **KDDI | {"calls_per_person": says(0)})
+    assert (affected.kept, affected.problem) == ((), "calls_per_person: must be above zero")
+
+
+def test_a_method_that_counted_and_fell_silent_is_not_followed_by_a_coarser_one() -> None:
+    known = counted(service=OTHER, **KDDI)
+    silent = counted(service=OTHER, before=known, **KDDI | {"calls": UNKNOWN})
+    assert (silent.kept, silent.problem) == (known.kept, GONE)
+    # what comes back counts on, and the largest stays
+    less = counted(service=OTHER, before=silent, **KDDI | {"calls": says(9_000_000)})
+    assert less.count == known.count

@@ -12,7 +12,9 @@ from receiver.catalogue import Catalogue
 from receiver.delivery.plan import Route
 from receiver.incidents import derive, tick
 from receiver.model import Incident
+from receiver.storage import heartbeat
 from receiver.storage import incidents as store
+from receiver.storage.database import Database
 from tests.fakes.memory import MemoryTarget
 from tests.fakes.prometheus import FakePrometheus
 from tests.incidents.test_derive import alert, take_in
@@ -224,6 +226,23 @@ def test_a_fault_in_one_incident_leaves_the_others_alone(house: House, monkeypat
     house.receiver.assess_at(T0 + timedelta(minutes=60))
     verdicts = {one["impacts"][0]["affected_users"]: one["verdict"] for one in house.receiver.incidents()}
     assert verdicts[50_000] == "major"
+
+
+def test_notifications_are_taken_in_while_incidents_are_judged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_in(house.receiver, [alert(0)])
+    real, beats = tick.assess, []
+
+    def watched(*arguments: Any) -> Any:
+        other = Database(house.receiver.settings.database, busy_seconds=0)
+        with other.write() as connection:
+            heartbeat.beat(connection, "test", T0)
+        other.close()
+        beats.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(tick, "assess", watched)
+    house.receiver.assess_at(T0 + timedelta(minutes=60))
+    assert (beats, impact(house.receiver.incidents()[0])["verdict"]) == ([1], "major")
 
 
 def test_a_wobbling_bound_is_no_news_while_users_are_measured(house: House) -> None:

@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 
 from examples import peers
 from receiver.catalogue import Catalogue, Service, UserQueries
+from receiver.cli.live import check, in_words, list_methods
 from receiver.incidents.count import count
 from receiver.law.counting import Affected
 from receiver.model import Alert, Incident
@@ -26,6 +27,8 @@ from receiver.settings import PrometheusSettings
 
 PEERS = Path(__file__).parents[2] / ".peers" / "bin"
 NOW = int(time.time()) // 15 * 15
+# other tests may run for long before these: what is of now then is still to be seen
+LOOKBACK = "--query.lookback-delta=2h"
 HOSTILE = 'x"}) or vector(1) #\\ \n.*|core-1'
 ODD = ["plain", "x", 'quo"te', "back\\slash", "new\nline", "a.b*c", "aXbbc", "日本", "{}[]()|^$+?", "a|b", ".*", "$1", "#"]
 HOUR, STEP = 3600, 15
@@ -42,7 +45,8 @@ OWN = Service(
         unable="sum by (box) (own_failed_sessions)", under_equipment="own_subscribers", equipment_up="min by (box) (own_up)"
     ),
 )
-CATALOGUE = Catalogue((VOICE, DATA, OWN))
+IP_PHONE = Service(name="ip-phone", kind="voice", emergency_calls=False, match=('service="ip-phone"',))
+CATALOGUE = Catalogue((VOICE, DATA, OWN, IP_PHONE))
 
 
 EMERGENCY: dict[str, tuple[int, float | None, str, int]] = {
@@ -78,6 +82,11 @@ def history() -> str:
             for name, (_, lost, *_) in EMERGENCY.items()
             if lost is not None
         },
+        "art58:calls_usual": {'{service="ip-phone",equipment="kddi"}': [(NOW, 10_000_000)]},
+        "art58:calls": {'{service="ip-phone",equipment="kddi"}': [(NOW, 6_000_000)]},
+        "art58:calls_per_person": {'{service="ip-phone",equipment="kddi"}': [(NOW, 2)]},
+        "art58:registrations_usual": {'{service="ip-phone",equipment="okinawa"}': [(NOW, 400_000)]},
+        "art58:registrations": {'{service="ip-phone",equipment="okinawa"}': [(NOW, 300_000)]},
         "art58:emergency_calls_affected": {'{service="voice",equipment="spared"}': [(NOW, 0)]},
         "two_up": {
             '{equipment="pair",prefecture="tokyo"}': states((2400, 0)),
@@ -87,6 +96,7 @@ def history() -> str:
         "art58:users_under_equipment": {
             '{service="voice",equipment="core-1",unit="line"}': [(NOW, 70_000)],
             '{service="data",equipment="core-1",unit="line"}': [(NOW, 90_000)],
+            '{service="data",equipment="unmeasured",unit="line"}': [(NOW, 80_000)],
             f'{{service="voice",equipment={quoted(HOSTILE)},unit="line"}}': [(NOW, 7)],
             **{f'{{service="voice",equipment="{name}",unit="line"}}': [(NOW, 50_000)] for name in EMERGENCY},
         },
@@ -113,7 +123,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     (folder / "history.txt").write_text(history())
     load = [str(PEERS / "promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.txt", "data"]
     subprocess.run(load, cwd=folder, check=True, capture_output=True)
-    with peers.Prometheus(PEERS, folder, {"global": {}}, data_dir=folder / "data") as server:
+    with peers.Prometheus(PEERS, folder, {"global": {}}, folder / "data", flags=[LOOKBACK]) as server:
         client = Prometheus(PrometheusSettings(url=server.url))
         yield client
         client.close()
@@ -189,7 +199,7 @@ def test_users_are_read_per_service_and_equipment_from_one_query_per_series(real
     assert under is not None
     assert under.query == 'art58:users_under_equipment{service="voice",equipment="core-1"}'
     assert [sample.value for sample in real.instant(under.query)] == [70_000]
-    assert (under.users, under.unit, seconds_ago(under.at)) == (70_000, "line", pytest.approx(0, abs=300))
+    assert (under.users, under.unit, seconds_ago(under.at)) == (70_000, "line", pytest.approx(0, abs=7200))
     unable = observed["data"].unable.reading("core-1")
     assert unable is not None
     assert unable.users == 30_000  # parts of one equipment
@@ -202,18 +212,54 @@ def test_no_label_value_reaches_promql_unescaped(real: Prometheus) -> None:
     assert under.by_equipment.keys() == {HOSTILE}
 
 
-@pytest.mark.parametrize("equipment", EMERGENCY)
-def test_voice_with_emergency_calls_is_counted_from_its_series(real: Prometheus, equipment: str) -> None:
-    _, _, method, affected_users = EMERGENCY[equipment]
-    observed = users.observe(real, CATALOGUE, {"voice": set(EMERGENCY)})["voice"]
+LIVE = [
+    *((VOICE, equipment, method, affected_users) for equipment, (_, _, method, affected_users) in EMERGENCY.items()),
+    (IP_PHONE, "kddi", "call_shortfall", 2_000_000),
+    (IP_PHONE, "okinawa", "missing_registrations", 100_000),
+    (DATA, "core-1", "direct", 30_000),
+    (DATA, "unmeasured", "all_under_equipment", 80_000),
+]
+
+
+@pytest.mark.live_prometheus
+@pytest.mark.parametrize(
+    ("service", "equipment", "method", "affected_users"), LIVE, ids=lambda value: getattr(value, "name", value)
+)
+def test_every_method_counts_from_its_series(
+    real: Prometheus, service: Service, equipment: str, method: str, affected_users: int
+) -> None:
+    observed = users.observe(real, CATALOGUE, {service.name: {equipment, "core-1"}})[service.name]
     incident = Incident("inc-1", "c", equipment, "open", START, START, "equipment_series")
-    affected = count(incident, VOICE, observed, Affected(), recovered=False)
+    affected = count(incident, service, observed, Affected(), recovered=False)
     assert affected.problem is None
     assert affected.count
-    assert (affected.count.method, affected.count.users, affected.count.unit) == (method, affected_users, "line")
+    assert (affected.count.method, affected.count.users) == (method, affected_users)
     for query in affected.count.query.split("; "):
-        (sample,) = real.instant(query)  # each names just the one series
-        assert sample.labels["equipment"] == equipment
+        assert {sample.labels["equipment"] for sample in real.instant(query)} == {equipment}  # that very series
+
+
+def test_every_method_on_the_list_is_tried_here() -> None:
+    assert {entry["method"] for entry in list_methods()} == {method for _, _, method, _ in LIVE}
+
+
+def test_check_live_says_what_would_count_and_what_is_missing(real: Prometheus) -> None:
+    voice, data, own, ip_phone = check(real, CATALOGUE, START)
+    assert (voice.equipment, voice.method, voice.users, voice.unit, voice.good) == (
+        "core-1",
+        "emergency_all_under_equipment",
+        70_000,
+        "line",
+        True,
+    )
+    assert voice.missing == {"emergency_call_loss": ("art58:call_loss_ratio",)}
+    assert [asked.question for asked in voice.asked][:2] == ["unable", "under_equipment"]
+    assert all(asked.age_seconds is None or 0 <= asked.age_seconds < 7200 for asked in voice.asked)
+    assert (data.method, data.good, own.users) == (None, False, 42)  # one of its numbers is no number
+    assert "nan" in (data.problem or "")
+    assert (ip_phone.equipment, ip_phone.method, ip_phone.users) == (None, "call_shortfall", 2_000_000)
+    assert in_words(voice).splitlines()[0] == "voice: 70,000 line under or at core-1 by emergency_all_under_equipment"
+    assert "  for emergency_call_loss: art58:call_loss_ratio would be needed" in in_words(voice)
+    assert in_words(ip_phone).startswith("ip-phone: 2,000,000 users under or at the service by call_shortfall")
 
 
 def test_own_promql_is_joined_by_the_equipment_label(real: Prometheus) -> None:
@@ -338,19 +384,20 @@ def test_a_server_that_drips_costs_no_more_than_the_time_out() -> None:
 
 
 def test_after_one_time_out_the_rest_of_the_tick_asks_no_more() -> None:
-    client = Prometheus(PrometheusSettings(url="http://127.0.0.1:9"))
-    with pytest.raises(QueryFailed):
-        client.instant("up")
-    began = time.monotonic()
-    for _ in range(100):
-        with pytest.raises(QueryFailed, match="cannot be reached"):
-            client.instant("up")
-    assert time.monotonic() - began < 0.1
-    client.begin()
-    with misbehaving(vector()) as (answering, _):
-        client._client.url = answering._client.url
+    gate = threading.Event()
+
+    def slow_at_first() -> Any:
+        gate.wait(5)
+        return vector()
+
+    with misbehaving(slow_at_first) as (client, asked):
+        for _ in range(100):
+            with pytest.raises(QueryFailed, match=r"within 0\.5 s"):
+                client.instant("up")
+        assert len(asked) == 1
+        gate.set()
+        client.begin()
         assert client.instant("up") == []
-    client.close()
 
 
 def test_a_dead_server_is_told_at_once() -> None:

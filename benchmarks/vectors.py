@@ -1,0 +1,85 @@
+"""A Prometheus that has its answers ready: every query gets the whole vector of its metric at once, whatever its braces ask for."""
+
+import json
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import unquote_to_bytes
+
+
+class Vectors:
+    """Series of so much equipment, each under one of the services by turns, all down. `asked`: the bodies of the requests."""
+
+    def __init__(self, size: int, services: Sequence[str]) -> None:
+        self._size, self._services = size, services
+        self._answers: dict[bytes, bytes] = {}
+        self.asked: list[bytes] = []
+        vectors = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                vectors.asked.append(body)
+                # the name is before the first brace, a range ends in a bracket
+                name = unquote_to_bytes(body.removeprefix(b"query=").split(b"%7B", 1)[0])
+                answer = vectors._answers[name + b"[]" if b"%5D&" in body else name]
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def set(self, number: int, now: datetime) -> None:
+        """The answers of this tick: of a tenth of the equipment the users have risen since the tick before."""
+        at = now.timestamp()
+        users = [500 * (1 + n % 100) + (number - n % 10) // 10 for n in range(self._size)]
+        values: dict[str, list[float]] = {
+            "art58:users_unable": [float(each) for each in users],
+            "art58:users_under_equipment": [2.0 * each for each in users],
+            "art58:equipment_up": [0.0] * self._size,
+            "art58:call_loss_ratio": [0.9] * self._size,
+            "art58:emergency_calls_affected": [1.0] * self._size,
+        }
+        for name, those in values.items():
+            self._answers[name.encode()] = self._answer("vector", name, [{"value": [at, f"{value:g}"]} for value in those])
+        down = [
+            {"values": [[at - 60 * (n % 180) - back, up] for back, up in ((75, "1"), (60, "1"), (45, "0"))]}
+            for n in range(self._size)
+        ]
+        self._answers[b"art58:equipment_up[]"] = self._answer("matrix", "art58:equipment_up", down)
+        since = [{"value": [at, f"{at - 60 * (n % 180) - 40:.0f}"]} for n in range(self._size)]
+        self._answers[b"ALERTS_FOR_STATE"] = self._answer("vector", "ALERTS_FOR_STATE", since)
+
+    def _answer(self, kind: str, name: str, entries: list[dict[str, Any]]) -> bytes:
+        found = []
+        for n, entry in enumerate(entries):
+            metric = {"__name__": name, "service": self._services[n % len(self._services)], "equipment": f"unit-{n}"}
+            metric |= {"instance": f"unit-{n}:9100", "job": "network"}
+            if name == "ALERTS_FOR_STATE":
+                metric["alertname"] = "Art58EquipmentDown"
+            elif name.startswith("art58:users"):
+                metric["unit"] = "line"
+            found.append({"metric": metric, **entry})
+        return json.dumps({"status": "success", "data": {"resultType": kind, "result": found}}).encode()
