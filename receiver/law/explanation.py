@@ -140,7 +140,7 @@ def _passed_over(why: Text) -> Text:
 
 
 def _step(formula: Text) -> Text:
-    return Text(formula.ja.rstrip("。"), formula.en.rstrip("."))
+    return Text(formula.ja.removesuffix("。"), formula.en.removesuffix("."))
 
 
 def _rule_of(method: Method, facts: ServiceFacts) -> str:

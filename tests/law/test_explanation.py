@@ -270,3 +270,16 @@ def test_an_estimated_number_shows_its_arithmetic() -> None:
 def test_unmeasured_voice_names_the_rule_that_would_count_it() -> None:
     for facts, cited in ((EMERGENCY, "point (4)(i)"), (ServiceFacts("voice", emergency_calls=False), "guideline (5)(i)")):
         assert cited in watched(facts, 10, Affected(problem="timed out")).citations[-2].article.en
+
+
+def test_every_finer_method_that_was_not_used_is_told_with_the_reason() -> None:
+    count = msgspec.structs.replace(measured(5), passed_over=(Text("甲", "first"), Text("乙", "second")))
+    assert watched(ACCESS, 10, Affected((count,))).numbers[1:3] == (
+        Text("優先される方法を用いない理由: 甲", "A finer method not used: first"),
+        Text("優先される方法を用いない理由: 乙", "A finer method not used: second"),
+    )
+
+
+def test_the_arithmetic_of_an_estimate_is_told_without_its_last_full_stop() -> None:
+    count = msgspec.structs.replace(measured(5), formula=Text("一。二。", "one; two."))
+    assert watched(ACCESS, 10, Affected((count,))).steps[0] == Text("一。二", "one; two")
