@@ -117,8 +117,9 @@ def _emergency_voice(
 
     Only certainty that no emergency call was affected leaves the ordinary method.
     """
-    asked = (observed.emergency_calls_affected, observed.equipment_up, observed.call_loss_ratio)
-    hit, up, lost = (answer.reading(incident.equipment) if answer else None for answer in asked)
+    # once it has recovered they tell of now, and nothing of the outage
+    asked = () if recovered else (observed.emergency_calls_affected, observed.equipment_up, observed.call_loss_ratio)
+    hit, up, lost = [answer.reading(incident.equipment) if answer else None for answer in asked] or (None, None, None)
     if hit and hit.value == 0:
         return _ordinary(incident, service, observed, before, bound, recovered=recovered)
     if under is None:

@@ -126,7 +126,7 @@ def test_what_recovered_before_it_was_measured_stays_unknown_but_for_the_equipme
     unknown = assessed(failed(), failed(), 2 * HOUR, restored_at=end)
     assert (unknown.verdict, unknown.candidate) == ("indeterminate", True)
     counted = assessed(answer(0), answer(50_000), 2 * HOUR, unknown, restored_at=end)
-    assert (counted.verdict, counted.method) == ("major", "all_under_equipment")
+    assert (counted.verdict, counted.method) == ("major", "emergency_all_under_equipment")
 
 
 @pytest.mark.parametrize(("minutes", "due"), [(29, False), (30, True), (59, True)])

@@ -175,3 +175,11 @@ def test_a_method_that_counted_and_fell_silent_is_not_followed_by_a_coarser_one(
     # what comes back counts on, and the largest stays
     less = counted(service=OTHER, before=silent, **KDDI | {"calls": says(9_000_000)})
     assert less.count == known.count
+
+
+def test_what_the_series_say_after_the_recovery_is_no_measurement_of_the_outage() -> None:
+    """All works again, nothing is lost, no emergency call is affected: now. Nobody measured it then."""
+    well = {"equipment_up": says(1), "call_loss_ratio": says(0), "emergency_calls_affected": says(0)}
+    affected = counted(recovered=True, **well)
+    assert affected.count
+    assert (affected.count.users, affected.count.method) == (50_000, "emergency_all_under_equipment")
