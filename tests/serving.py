@@ -51,7 +51,7 @@ class Served:
     def __enter__(self) -> Self:
         self.start()
         try:
-            until(self._ready)
+            until(self._ready, 60)  # all its processes must start: on a busy machine that takes long
         except BaseException:
             self._end()
             raise
