@@ -24,6 +24,13 @@ demo: .venv/demo .peers/ready ## the main job on real parts in about two minutes
 test: lint .venv/dev .peers/ready .peers/tools ## every gate and every test
 	$(BIN)/python -m pytest
 
+# every test that starts one of them or asks promtool or amtool
+NEWER_TESTS := tests/observation tests/incidents/test_methods_live.py tests/integration tests/rules tests/grafana_dashboards tests/test_demo_history.py \
+	tests/test_docs.py tests/helm tests/catalogue/test_matchers.py
+.PHONY: test-newer
+test-newer: .venv/dev .peers-newer/ready .peers/tools ## the tests of Prometheus and Alertmanager, with newer versions
+	ART58_PEERS=.peers-newer $(BIN)/python -m pytest $(NEWER_TESTS)
+
 .PHONY: lint
 lint: .venv/dev ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff format --check .
@@ -39,9 +46,10 @@ docs: .venv/dev ## write again what is generated: the reference pages, the schem
 	cp grafana-dashboards/art58.json helm/art58-receiver/files/dashboards/
 
 .PHONY: bench
-bench: .venv/dev .peers/tools ## the intake against a bare Flask app, and a tick over many incidents
+bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick over many incidents, a tree of much equipment
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.tick
+	$(BIN)/python -m benchmarks.topology
 
 .PHONY: mutation
 mutation: .venv-mutation/ready ## does a test notice every small change of receiver/law? (MODULES="estimate methods" for some)
@@ -49,7 +57,7 @@ mutation: .venv-mutation/ready ## does a test notice every small change of recei
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-mutation .peers var dist mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-mutation .peers .peers-newer var dist mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/made:
 	@bash examples/make-venv.sh "$(PYTHON)" .venv
@@ -78,6 +86,11 @@ own-peers:
 
 .peers/ready: examples/get-peers.sh $(if $(PROMETHEUS)$(PROMTOOL)$(ALERTMANAGER)$(AMTOOL),own-peers)
 	@bash examples/get-peers.sh .peers
+	@touch $@
+
+# the newest that Debian has
+.peers-newer/ready: examples/get-peers.sh
+	@bash examples/get-peers.sh .peers-newer sid
 	@touch $@
 
 .peers/tools: tests/get-tools.sh

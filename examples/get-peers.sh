@@ -97,7 +97,8 @@ apt-get "${opts[@]}" update
 cd "$dest"
 packages=(prometheus prometheus-alertmanager)
 # from Debian 13 on, promtool is a package of its own
-if apt-cache "${opts[@]}" policy promtool 2>/dev/null | grep -q 'Candidate: [^(]'; then packages+=(promtool); fi
+offered=$(apt-cache "${opts[@]}" policy promtool 2>/dev/null || true) # no pipe into grep -q: it hangs up early, a failure under pipefail
+if [[ $offered =~ 'Candidate: '[^\(] ]]; then packages+=(promtool); fi
 if ! apt-get "${opts[@]}" download "${packages[@]}"; then
   echo "error: could not download ${packages[*]}. Is the machine's package source reachable? Or: apt-get install ${packages[*]}, then run again with PROMETHEUS=… PROMTOOL=… ALERTMANAGER=… AMTOOL=…" >&2
   exit 1

@@ -12,9 +12,10 @@ from examples.demo import history
 from examples.demo.network import SERVICES, THOUSANDS, Network, Sample
 from examples.demo.outcome import expected_verdicts, missing
 from examples.demo.simulator import TARGET_LABELS, Simulator
-from examples.demo.stack import BIN, RULES, receiver_config
+from examples.demo.stack import RULES, receiver_config
 from examples.demo.watch import Look, read_tickets
 from examples.peers import fetch
+from tests.programs import PEERS
 
 NODE = "core-east-1"
 NOW = 1_790_000_000
@@ -78,10 +79,10 @@ def test_core_nodes_and_access_nodes_each_serve_the_whole_country(network: Netwo
 
 def test_promtool_loads_the_history_and_finds_the_failure_at_its_time(network: Network, tmp_path: Path) -> None:
     moments = [moment for moment in history.fine_moments(BULK_END, NOW, NODE, FAILURE) if abs(moment[0] - FAILURE) < 16]
-    loaded = history.load(network, moments, BIN / "promtool", tmp_path / "data")
+    loaded = history.load(network, moments, PEERS / "promtool", tmp_path / "data")
     (tmp_path / "data" / "wal").mkdir()  # promtool dumps no folder without one
     dump = subprocess.run(
-        [str(BIN / "promtool"), "tsdb", "dump", str(tmp_path / "data")], capture_output=True, text=True, check=True
+        [str(PEERS / "promtool"), "tsdb", "dump", str(tmp_path / "data")], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert len(dump) == loaded
     up = [line.rsplit("}", 1)[1].split() for line in dump if "art58:equipment_up" in line and f'"{NODE}"' in line]
@@ -116,7 +117,7 @@ def test_the_recorded_history_is_what_the_rules_record_from_the_raw_metrics(netw
     }
     file = tmp_path / "case.json"  # JSON is YAML
     file.write_text(json.dumps({"rule_files": RULES, "evaluation_interval": "1s", "tests": [case]}))
-    run = subprocess.run([str(BIN / "promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    run = subprocess.run([str(PEERS / "promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def test_own_binaries_take_effect_also_where_others_are_at_hand(tmp_path: Path) 
     make(tmp_path, ".peers/ready", *(f"{name}={path}" for name, path in own.items()))
     for name in PROGRAMS:
         assert subprocess.check_output([tmp_path / ".peers" / "bin" / name], text=True) == f"own {name}\n"
+
+
+def test_newer_versions_have_a_folder_of_their_own_which_the_tests_use_and_clean_removes() -> None:
+    assert "bash examples/get-peers.sh .peers-newer sid" in make(ROOT, "-n", "-W", "examples/get-peers.sh", "test-newer")
+    (tested,) = [line for line in make(ROOT, "-n", "test-newer").splitlines() if "pytest" in line]
+    assert tested.startswith("ART58_PEERS=.peers-newer ")
+    program = [sys.executable, "-c", "from tests.programs import PEERS; print(PEERS)"]
+    found = subprocess.check_output(program, cwd=ROOT, env=os.environ | {"ART58_PEERS": ".peers-newer"}, text=True)
+    assert Path(found.strip()) == ROOT / ".peers-newer" / "bin"
+    assert " .peers-newer " in make(ROOT, "-n", "clean")
 
 
 @pytest.mark.parametrize("scale", ["nan", "inf", "0", "-1", "many", ""])

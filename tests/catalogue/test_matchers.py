@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.matchers import BadMatcher, Matcher, parse
+from tests.programs import PEERS
 
-AMTOOL = Path(__file__).resolve().parents[2] / ".peers" / "bin" / "amtool"
+AMTOOL = PEERS / "amtool"
 
 CASES: list[tuple[str, dict[str, str], bool]] = [
     ('service="voice"', {"service": "voice"}, True),
@@ -77,7 +78,8 @@ def test_alertmanager_agrees(matcher: str, labels: dict[str, str], expected: boo
     answer = subprocess.run(
         [AMTOOL, "config", "routes", "test", f"--config.file={config}", *quoted], capture_output=True, text=True, check=True
     )
-    assert answer.stdout.strip() == ("yes" if expected else "no")
+    # newer versions warn, above the answer, of what their stricter parser would not read
+    assert answer.stdout.splitlines()[-1] == ("yes" if expected else "no")
 
 
 @pytest.mark.parametrize(

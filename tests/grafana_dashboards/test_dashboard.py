@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 
+from tests.programs import PEERS
+
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = ROOT / ".peers" / "bin"
 GENERATOR = ROOT / "grafana-dashboards" / "generate.py"
 DASHBOARD_FILE = ROOT / "grafana-dashboards" / "art58.json"
 DASHBOARD = json.loads(DASHBOARD_FILE.read_text(encoding="utf-8"))
@@ -71,7 +72,7 @@ every_query = pytest.mark.parametrize(
 def binary(name: str) -> Path:
     path = PEERS / name
     if not path.exists():
-        pytest.fail(f"{name} is missing: `make .peers/ready` fetches it into .peers/bin")
+        pytest.fail(f"{PEERS / name} is missing: `make .peers/ready` or `make .peers-newer/ready` fetches it")
     return path
 
 

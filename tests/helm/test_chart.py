@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from receiver import __version__
+from tests.programs import PEERS
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "art58-receiver"
-PEERS = ROOT / ".peers" / "bin"
 KUBERNETES = ("1.28", "1.33", "1.37")
 NOT_IN_KUBERNETES = {"ServiceMonitor", "PrometheusRule"}
 WORDS_OF_SECRETS = ("the-word-of-alertmanager", "the-word-of-grafana", "whsec_dGhlLXdvcmQtb2YtdGhlLWRlc2stYW5kLW1vcmU=")

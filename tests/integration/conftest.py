@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from examples import peers
+from tests.programs import PEERS
 from tests.receiver import TOKEN
 
 ROOT = Path(__file__).parents[2]
-PEERS = ROOT / ".peers" / "bin"
 
 NODES = [f"core-{number}" for number in range(1, 9)]
 USERS = {"voice": 50_000, "data": 120_000, "lpwa": 20_000}

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from examples import peers
+from tests.programs import PEERS
 from tests.test_docs import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = ROOT / ".peers" / "bin"
 PAGE = ROOT / "docs" / "how-to" / "rules-for-networks.md"
 
 MIDNIGHT = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
