@@ -19,6 +19,7 @@ import requests
 from benchmarks.frame import machine, scratch, spread, table
 from benchmarks.vectors import Vectors
 from receiver.catalogue import Catalogue, Service
+from receiver.incidents.ask import Observer
 from receiver.incidents.tick import tick
 from receiver.law.rulebook import shipped
 from receiver.model import Alert, Incident
@@ -27,7 +28,8 @@ from receiver.settings import AuthenticationSettings, PrometheusSettings, Settin
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 
-NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
+"""Of now: numbers that are older than the server's own clock are refused."""
 SERVICES = (
     Service(name="voice", kind="voice", emergency_calls=True, match=('service="voice"',)),
     Service(name="data", kind="internet_access", charged=True, match=('service="data"',)),
@@ -57,14 +59,17 @@ def measure(size: int, rounds: int, folder: Path) -> Measured:
     with Vectors(size, [service.name for service in SERVICES]) as vectors:
         settings = Settings(prometheus=PrometheusSettings(url=vectors.url), authentication=AuthenticationSettings())
         prometheus = Prometheus(settings.prometheus)
+        observer = Observer(prometheus, catalogue, settings.comparable_days.calendar)
         for number in range(rounds + 1):
             now = NOW + number * timedelta(seconds=settings.tick_seconds)
             vectors.set(number, now)
             begin = time.perf_counter()
-            ticked = tick(database, prometheus, catalogue, settings, shipped(), now)
+            ticked = tick(database, observer, settings, shipped(), now)
             ticks.append(time.perf_counter() - begin)
             if number == 0 and len(ticked.appended) != size:
                 raise click.ClickException(f"{len(ticked.appended)} of {size} incidents were assessed")
+            if unmeasured := sum(not new.measured for new in ticked.appended):
+                raise click.ClickException(f"the users of {unmeasured} incidents were not measured")
             asked = tuple(vectors.asked)
             queries = max(queries, len(asked))
             if number > 0:

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote_to_bytes
 
+_HEAD, _TAIL = b'{"status":"success","data":{"resultType":"vector","result":[', b"]}}"
+
 
 class Vectors:
     """Series of so much equipment, each under one of the services by turns, all down. `asked`: the bodies of the requests."""
@@ -26,9 +28,7 @@ class Vectors:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 vectors.asked.append(body)
-                # the name is before the first brace, a range ends in a bracket
-                name = unquote_to_bytes(body.removeprefix(b"query=").split(b"%7B", 1)[0])
-                answer = vectors._answers[name + b"[]" if b"%5D&" in body else name]
+                answer = vectors._answer_to(body)
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
@@ -72,6 +72,15 @@ class Vectors:
         since = [{"value": [at, f"{at - 60 * (n % 180) - 40:.0f}"]} for n in range(self._size)]
         self._answers[b"ALERTS_FOR_STATE"] = self._answer("vector", "ALERTS_FOR_STATE", since)
 
+    def _answer_to(self, body: bytes) -> bytes:
+        """The name is before the first brace, several are in the first quotation after it; a range ends in a bracket."""
+        name, _, rest = unquote_to_bytes(body.removeprefix(b"query=")[:2000].replace(b"+", b" ")).partition(b"{")
+        if name:
+            return self._answers[name + b"[]" if b"%5D&" in body else name]
+        names = rest.split(b'"')[1].split(b"|")
+        entries = b",".join(found for each in names if (found := self._answers.get(each, b"")[len(_HEAD) : -len(_TAIL)]))
+        return _HEAD + entries + _TAIL
+
     def _answer(self, kind: str, name: str, entries: list[dict[str, Any]]) -> bytes:
         found = []
         for n, entry in enumerate(entries):
@@ -82,4 +91,5 @@ class Vectors:
             elif name.startswith("art58:users"):
                 metric["unit"] = "line"
             found.append({"metric": metric, **entry})
-        return json.dumps({"status": "success", "data": {"resultType": kind, "result": found}}).encode()
+        entries_text = json.dumps(found, separators=(",", ":")).encode()[1:-1]
+        return (_HEAD if kind == "vector" else _HEAD.replace(b"vector", b"matrix")) + entries_text + _TAIL

@@ -14,7 +14,7 @@ from receiver.law.deadlines import Matter
 from receiver.law.explanation import Explanation
 from receiver.law.provisions import Text
 from receiver.law.rulebook import Condition
-from receiver.law.verdict import Verdict, conceivable
+from receiver.law.verdict import Effect, Verdict, conceivable
 
 Source = Literal["alertmanager", "grafana"]
 IncidentState = Literal["open", "recovering", "closed"]
@@ -109,6 +109,7 @@ class Conclusion(msgspec.Struct, frozen=True, gc=False):
     `number` counts within the incident. `affected_users` is the figure a report would name: measured (the largest so far), else
     the bound, else None. `major_since` is when the verdict rose to major; `major_expected_at` when it will if nothing changes
     (at the earliest conceivable, while users are not measured). `candidate` says that a ticket is due though it is not major yet.
+    `effect` is what was seen of it so far: a stop, a degradation, or both.
     """
 
     incident_id: str
@@ -134,9 +135,16 @@ class Conclusion(msgspec.Struct, frozen=True, gc=False):
     major_since: datetime | None
     major_expected_at: datetime | None
     candidate: bool
+    effect: Effect = "unknown"
+    all_traffic_down: bool = False
+
+    @property
+    def unit(self) -> str | None:
+        """In which unit users are counted (contract, line, account …), as the series says."""
+        return (self.affected.count.unit or None) if self.affected.count else None
 
 
-class Assessment(Conclusion, frozen=True, gc=False):
+class Assessment(Conclusion, frozen=True, gc=False, kw_only=True):
     """A conclusion with all its evidence; only ever appended."""
 
     explanation: Explanation

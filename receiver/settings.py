@@ -8,12 +8,13 @@ import ssl
 import stat
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from receiver.law import deadlines
+from receiver.law.conference import BusinessHours
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="lower-case letters, digits, - and _")]
 Url = Annotated[
@@ -139,7 +140,14 @@ class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
 
 
 Minutes = Annotated[int, Meta(ge=1, le=1440)]
-TimeOfDay = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description='clock time in Japan, in quotes: "22:00"')]
+# `$` alone would also take a line end after it, and \d the digits of other scripts: Python reads no clock time or day from those
+TimeOfDay = Annotated[
+    str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", description='clock time in Japan, in quotes: "22:00"')
+]
+MonthDay = Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$(?!\n)")]
+FirstAndLast = Annotated[tuple[MonthDay, ...], Meta(min_length=2, max_length=2)]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class QuietSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,6 +181,69 @@ class DutySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class Calendar(msgspec.Struct, frozen=True):
+    """What decides which days are comparable; the same as ComparableDaySettings, and hashable. Month-days are "MM-DD"."""
+
+    weeks: int = 6
+    at_least: int = 3
+    year_end: tuple[str, str] = ("12-29", "01-03")
+    obon: tuple[str, str] = ("08-13", "08-16")
+    bridges: bool = True
+    skip: frozenset[date] = frozenset()
+
+
+class ComparableDaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which earlier days an accident is compared with, where users are counted by the traffic that is missing. Days of Japan."""
+
+    weeks: Annotated[int, Meta(ge=1, le=53, description="how many weeks back they are looked for")] = 6
+    at_least: Annotated[int, Meta(ge=1, le=53, description="with fewer of them nothing is compared")] = 3
+    year_end: Annotated[
+        FirstAndLast, Meta(description="first and last day of New Year's holidays, month-day; compared with each other only")
+    ] = ("12-29", "01-03")
+    obon: Annotated[FirstAndLast, Meta(description="first and last day of Obon, month-day; compared with each other only")] = (
+        "08-13",
+        "08-16",
+    )
+    bridges: Annotated[
+        bool, Meta(description="a single working day between two days off is compared with its like only, not with working days")
+    ] = True
+    skip: Annotated[
+        tuple[date, ...], Meta(description="days that nothing is compared with: accidents before this receiver, disasters, events")
+    ] = ()
+
+    @property
+    def calendar(self) -> Calendar:
+        """The same as the days are chosen by it."""
+        (first, last), (obon_first, obon_last) = self.year_end, self.obon
+        return Calendar(self.weeks, self.at_least, (first, last), (obon_first, obon_last), self.bridges, frozenset(self.skip))
+
+
+class BusinessSpan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One span of a working day."""
+
+    opens: Annotated[TimeOfDay, Meta(description="first minute of it")]
+    closes: Annotated[TimeOfDay, Meta(description='first minute after it; "00:00": the end of the day')]
+
+
+class BusinessHourSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the users of a web conference work, in Japan. For the chance of hosting, only these hours of an outage count."""
+
+    spans: Annotated[tuple[BusinessSpan, ...], Meta(min_length=1, description="the spans of a working day")] = (
+        BusinessSpan("09:00", "12:00"),
+        BusinessSpan("13:00", "18:00"),
+    )
+    weekdays: Annotated[tuple[Weekday, ...], Meta(min_length=1, description="days of the week that are worked")] = WEEKDAYS[:5]
+    holidays_off: Annotated[bool, Meta(description="whether the public holidays of Japan are not worked")] = True
+
+    def of_the_law(self, holidays: frozenset[date]) -> BusinessHours:
+        """The same as the law's room takes it; `holidays` are not worked."""
+        return BusinessHours(
+            spans=tuple((time.fromisoformat(span.opens), time.fromisoformat(span.closes)) for span in self.spans),
+            weekdays=frozenset(map(WEEKDAYS.index, self.weekdays)),
+            holidays=holidays,
+        )
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration file, without the service catalogue. Relative paths are relative to that file."""
 
@@ -192,6 +263,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     prometheus: Annotated[PrometheusSettings, Meta(description="where users and the start of failures are asked for")]
     grafana: Annotated[GrafanaSettings | None, Meta(description="where annotations are written; none: nowhere")] = None
     duties: Annotated[DutySettings, Meta(description="what the deadlines depend on, besides the law")] = DutySettings()
+    comparable_days: Annotated[ComparableDaySettings, Meta(description="which days an accident is compared with")] = (
+        ComparableDaySettings()
+    )
+    business_hours: Annotated[BusinessHourSettings, Meta(description="when the users of a web conference work")] = (
+        BusinessHourSettings()
+    )
     tickets: Annotated[
         tuple[DirectoryTicket | WebhookTicket, ...], Meta(description="where tickets are made; `kind` says in which way")
     ] = ()
@@ -288,6 +365,8 @@ def complaints(settings: Settings) -> list[Complaint]:
     if quiet and quiet.begins == quiet.ends:
         cure = "Give two times, or leave the window out"
         found.append((("duties", "quiet_window", "ends"), "is when the quiet window begins", cure))
+    found += _comparable_day_complaints(settings.comparable_days)
+    found += _business_hour_complaints(settings.business_hours)
     for number, rulebook in enumerate(settings.rulebooks):
         try:
             Path(rulebook).open("rb").close()
@@ -303,6 +382,38 @@ def complaints(settings: Settings) -> list[Complaint]:
             if path[0] == "tickets" and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", text):
                 cure = 'Make one: echo "whsec_$(openssl rand -base64 32)"'
                 found.append((path, "is no signing secret (whsec_ and base64 of at least 24 bytes)", cure))
+    return found
+
+
+def _comparable_day_complaints(days: ComparableDaySettings) -> list[Complaint]:
+    found: list[Complaint] = []
+    for key, span in (("year_end", days.year_end), ("obon", days.obon)):
+        ends = []
+        for number, month_day in enumerate(span):
+            try:
+                ends.append(date.fromisoformat(f"2024-{month_day}"))  # a leap year
+            except ValueError:
+                found.append((("comparable_days", key, number), f"{month_day} is no day of any year", 'Write it like "12-29"'))
+        # the last day may be one of the next year; given the wrong way round, nearly every day would be one of them
+        if len(ends) == 2 and (length := (ends[1] - ends[0]).days % 366 + 1) > 31:
+            found.append((("comparable_days", key), f"is {length} days long", "Give the first day, then the last, within a month"))
+    if days.at_least > days.weeks:
+        wrong = f"is more than {days.weeks} week(s) hold: each has one comparable working day"
+        found.append((("comparable_days", "at_least"), wrong, "Ask for fewer days, or look further back with weeks"))
+    return found
+
+
+def _business_hour_complaints(hours: BusinessHourSettings) -> list[Complaint]:
+    found: list[Complaint] = []
+    closed_at = ""
+    for opens, closes, number in sorted((span.opens, span.closes, number) for number, span in enumerate(hours.spans)):
+        at = ("business_hours", "spans", number)
+        closes = "24:00" if closes == "00:00" else closes
+        if closes <= opens:
+            found.append(((*at, "closes"), "is not after it opens", "Give a later time; over midnight, write two spans"))
+        elif opens < closed_at:
+            found.append(((*at, "opens"), f"is before another span closes ({closed_at})", "Give spans that do not overlap"))
+        closed_at = max(closed_at, closes)
     return found
 
 

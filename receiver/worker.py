@@ -15,6 +15,7 @@ from receiver.catalogue import Catalogue
 from receiver.delivery.dispatcher import Dispatcher
 from receiver.delivery.plan import Route, plan
 from receiver.delivery.targets import Target
+from receiver.incidents.ask import Observer
 from receiver.incidents.derive import derive_waiting
 from receiver.incidents.tick import tick
 from receiver.law import freshness
@@ -53,7 +54,7 @@ class Worker:
         self._settings = settings
         self._catalogue = catalogue
         self._database = database
-        self._prometheus = prometheus
+        self._observer = Observer(prometheus, catalogue, settings.comparable_days.calendar)
         self._rulebooks = rulebooks
         self._routes = tuple(route for route, _ in targets)
         self._clock = clock
@@ -89,7 +90,7 @@ class Worker:
         """Assess every living incident at `now` and plan what is owed. Raises StoreUnavailable."""
         self._warn_of_old_rules(now)
         with TICK_SECONDS.time():
-            ticked = tick(self._database, self._prometheus, self._catalogue, self._settings, self._rulebooks, now)
+            ticked = tick(self._database, self._observer, self._settings, self._rulebooks, now)
         for assessment in ticked.appended:
             ASSESSMENTS.labels(assessment.verdict.value).inc()
             log.info(

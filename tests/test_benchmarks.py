@@ -75,3 +75,10 @@ def test_a_tick_over_many_incidents_asks_no_more_than_one_over_few() -> None:
         asked.append(figures["queries"])
     assert 0 < asked[0] == asked[1] <= 10
     assert not list((ROOT / "var").glob("bench-*"))
+
+
+def test_a_tree_of_much_equipment_is_totalled_by_queries_in_batches() -> None:
+    command = [sys.executable, "-m", "benchmarks.topology", "--json", "--rounds", "1", "--size", "400"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    figures = json.loads(run.stdout.splitlines()[-1])
+    assert all(figures[f"seconds_{case}_400"] > 0 for case in ("whole", "part"))

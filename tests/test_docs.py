@@ -20,10 +20,10 @@ from receiver.delivery.targets.webhook import TicketWebhook
 from receiver.law.counting import METHODS
 from receiver.law.rulebook import Rulebook, shipped
 from tests.fakes.ticket_webhook import FakeTicketWebhook
+from tests.programs import PEERS
 from tests.samples import statement
 
 ROOT = Path(__file__).parents[1]
-PEERS = ROOT / ".peers" / "bin"
 LAW = ROOT / "receiver" / "law"
 RULE_FILES = sorted(LAW.rglob("*.yaml"))
 RULE_PAGES = {"en": ROOT / "docs" / "reference" / "rules.md", "ja": ROOT / "docs" / "ja" / "rules.md"}

@@ -5,52 +5,18 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from receiver.catalogue.inputs import QualityInputs, UserInputs
 from receiver.catalogue.matchers import BadMatcher, Matcher, parse
+from receiver.catalogue.topology import Declared
+from receiver.law.conference import Function, function_facts
+from receiver.law.counting import EMERGENCY
+from receiver.law.estimate import Method
+from receiver.law.fallback import METHODS_OF, Family
 from receiver.law.provisions import Text
 from receiver.law.rulebook import Kind, ServiceFacts
-
-UNABLE = "art58:users_unable"
-UNDER_EQUIPMENT = "art58:users_under_equipment"
-EQUIPMENT_UP = "art58:equipment_up"
-CALL_LOSS_RATIO = "art58:call_loss_ratio"
-EMERGENCY_CALLS_AFFECTED = "art58:emergency_calls_affected"
-CALLS_USUAL = "art58:calls_usual"
-CALLS = "art58:calls"
-CALLS_PER_PERSON = "art58:calls_per_person"
-REGISTRATIONS_USUAL = "art58:registrations_usual"
-REGISTRATIONS = "art58:registrations"
+from receiver.law.verdict import Facility
 
 Number = Annotated[int, Meta(ge=0)]
-Expression = Annotated[str, Meta(min_length=1, description="PromQL whose result carries the equipment label")]
-
-
-class UserQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the users of a service are counted. Left out: the normalised series (rules/), picked by their labels."""
-
-    unable: Annotated[Expression | None, Meta(description=f"users who tried and could not use it; default {UNABLE}")] = None
-    under_equipment: Annotated[Expression | None, Meta(description=f"all users under an equipment; default {UNDER_EQUIPMENT}")] = (
-        None
-    )
-    equipment_up: Annotated[Expression | None, Meta(description=f"1 while it works, 0 when failed; default {EQUIPMENT_UP}")] = None
-    call_loss_ratio: Annotated[
-        Expression | None, Meta(description=f"share of calls lost, 0 to 1 (emergency voice); default {CALL_LOSS_RATIO}")
-    ] = None
-    emergency_calls_affected: Annotated[
-        Expression | None,
-        Meta(description=f"0: certainly no emergency call was affected (emergency voice); default {EMERGENCY_CALLS_AFFECTED}"),
-    ] = None
-    calls_usual: Annotated[
-        Expression | None,
-        Meta(description=f"calls of a comparable time, as long as `calls` (other voice); default {CALLS_USUAL}"),
-    ] = None
-    calls: Annotated[Expression | None, Meta(description=f"calls that were made, say in the last hour; default {CALLS}")] = None
-    calls_per_person: Annotated[
-        Expression | None, Meta(description=f"calls that one user makes in that length of time; default {CALLS_PER_PERSON}")
-    ] = None
-    registrations_usual: Annotated[
-        Expression | None, Meta(description=f"registered users of a comparable time (other voice); default {REGISTRATIONS_USUAL}")
-    ] = None
-    registrations: Annotated[Expression | None, Meta(description=f"registered users now; default {REGISTRATIONS}")] = None
 
 
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,16 +39,44 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", description="label of alerts and series that names what failed")
     ] = "equipment"
     users_total: Annotated[Number | None, Meta(description="all users of the service: the bound when nothing can be asked")] = None
-    users: Annotated[UserQueries, Meta(description="own PromQL in place of the normalised series")] = UserQueries()
+    web_conference: Annotated[Function | None, Meta(description="the function of a web conference that this service is")] = None
+    count_by: Annotated[
+        Method | None, Meta(description="the first method to try of those that count such a service; default: the first by law")
+    ] = None
+    facility: Annotated[
+        Facility | None, Meta(description="the facility that carries it, if it is of the kind that clause (ii) is about")
+    ] = None
+    installed_by_the_carrier: Annotated[bool | None, Meta(description="whether you installed that facility yourself")] = None
+    quality: Annotated[QualityInputs, Meta(description="own PromQL, or a number, of what tells a stop from a degradation")] = (
+        QualityInputs()
+    )
+    users: Annotated[UserInputs, Meta(description="own PromQL, or a number, in place of a normalised series")] = UserInputs()
 
     @property
     def facts(self) -> ServiceFacts:
         return ServiceFacts(self.kind, self.emergency_calls, self.charged, self.monthly_users_previous_fy)
 
     @property
-    def is_emergency_voice(self) -> bool:
-        """Whether its users are counted by the method of its own that emergency calls have."""
-        return self.kind == "voice" and self.emergency_calls is not False
+    def family(self) -> Family:
+        """Which methods count its users."""
+        if self.web_conference:
+            return "web_conference"
+        if self.kind != "voice":
+            return "best_effort"
+        return "other_voice" if self.emergency_calls is False else "emergency_voice"
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The methods that count its users, the first by law first; without those before `count_by`.
+
+        What the law has for emergency calls stands before all others whatever is chosen.
+        """
+        every = METHODS_OF[self.family]
+        if self.count_by is None:
+            return every
+        special = tuple(method for method in every if method in EMERGENCY)
+        ordinary = every[len(special) :]
+        return special + (ordinary[ordinary.index(self.count_by) :] if self.count_by in ordinary else ordinary)
 
     @property
     def matchers(self) -> tuple[Matcher, ...]:
@@ -94,10 +88,11 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Catalogue:
-    """The services, ready to be asked which of them an alert is about."""
+    """The services, ready to be asked which of them an alert is about, and the equipment of a small network."""
 
-    def __init__(self, services: tuple[Service, ...]) -> None:
+    def __init__(self, services: tuple[Service, ...], equipment: Declared = Declared()) -> None:  # noqa: B008 - frozen
         self.services = services
+        self.equipment = equipment
         self.by_name = {service.name: service for service in services}
         self._matchers = [(service, service.matchers) for service in services]
 
@@ -121,6 +116,7 @@ def complaints(services: tuple[Service, ...]) -> list[Complaint]:
             found.append(((*at, "name"), f"{service.name!r} is given twice", "Give every service a name of its own"))
         names.add(service.name)
         found += [((*at, key), "this fact decides the row and is missing", cure) for key, cure in _missing_facts(service)]
+        found += [((*at, *key.split(".")), what, cure) for key, what, cure in _contradictions(service)]
         for place, matcher in enumerate(service.match):
             try:
                 parse(matcher)
@@ -139,3 +135,27 @@ def _missing_facts(service: Service) -> list[tuple[str, str]]:
     if not service.charged and service.kind != "internet_related" and service.monthly_users_previous_fy is None:
         return [("monthly_users_previous_fy", "Give the average monthly users of the previous fiscal year")]
     return []
+
+
+def _contradictions(service: Service) -> list[tuple[str, str, str]]:
+    found = []
+    if service.web_conference:
+        needed, _ = function_facts(service.web_conference, service.charged, service.monthly_users_previous_fy)
+        is_voice = needed.kind == "voice"
+        if service.kind != needed.kind or (is_voice and service.emergency_calls is not False):
+            emergency = ", emergency_calls: false" if is_voice else ""
+            what = f"this function of a web conference is judged as {needed.kind}{emergency}"
+            found.append(("kind", what, f"Write kind: {needed.kind}{emergency}"))
+    if service.installed_by_the_carrier is not None and service.facility is None:
+        found.append(("facility", "installed_by_the_carrier speaks of a facility, and none is named", "Name it, or leave both out"))
+    found += [
+        (f"quality.{name}", f"{given:g} is neither 0 nor 1", "Write 0, 1 or PromQL that gives one of them")
+        for name in ("connects", "silent_or_one_way", "talking_impossible", "all_traffic_down")
+        if isinstance(given := getattr(service.quality, name), float | int) and given not in (0, 1)
+    ]
+    if isinstance(lost := service.users.call_loss_ratio, float | int) and lost > 1:
+        found.append(("users.call_loss_ratio", f"{lost:g} is more than 1", "Write a share (0.7), not a percentage (70)"))
+    if service.count_by and service.count_by not in METHODS_OF[service.family]:
+        cure = f"Write one of {', '.join(METHODS_OF[service.family])}"
+        found.append(("count_by", f"{service.count_by} does not count such a service", cure))
+    return found

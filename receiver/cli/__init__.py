@@ -156,7 +156,7 @@ def _check_live(settings: Settings, catalogue: Catalogue, as_json: bool) -> None
 
     prometheus = Prometheus(settings.prometheus)
     try:
-        checked = live.check(prometheus, catalogue, system_clock())
+        checked = live.check(prometheus, catalogue, settings, system_clock())
     finally:
         prometheus.close()
     good = all(each.good for each in checked)

@@ -8,7 +8,8 @@ from msgspec import Meta
 
 from receiver import catalogue
 from receiver import settings as settings_room
-from receiver.catalogue import Catalogue, Service
+from receiver.catalogue import Catalogue, Service, topology
+from receiver.catalogue.topology import Declared
 from receiver.law import lined_yaml, rulebook
 from receiver.law.rulebook import Rulebook
 from receiver.settings import Settings
@@ -18,6 +19,9 @@ class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The file's shape."""
 
     services: Annotated[tuple[Service, ...], Meta(description="the service catalogue")]
+    equipment: Annotated[Declared, Meta(description="the equipment of a small network; that of a large one comes from metrics")] = (
+        Declared()
+    )
 
 
 def load(file: Path) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:
@@ -28,11 +32,13 @@ def load(file: Path) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:
     base = file.resolve().parent
 
     def check(config: Config) -> list[settings_room.Complaint]:
-        return settings_room.complaints(config.rooted(base)) + catalogue.complaints(config.services)
+        names = {service.name for service in config.services}
+        of_catalogue = catalogue.complaints(config.services) + topology.complaints(config.equipment, names)
+        return settings_room.complaints(config.rooted(base)) + of_catalogue
 
     config = lined_yaml.convert(lined_yaml.read(file), Config, check=check)
     settings = config.rooted(base)
-    return settings, Catalogue(config.services), rulebook.load(map(Path, settings.rulebooks), rulebook.shipped())
+    return settings, Catalogue(config.services, config.equipment), rulebook.load(map(Path, settings.rulebooks), rulebook.shipped())
 
 
 def schema() -> str:

@@ -1,17 +1,29 @@
 """`art58 check --live`: every query of the catalogue asked now, and by which method the users of each service would be counted."""
 
-from datetime import datetime
+from collections import defaultdict
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from receiver.catalogue import Catalogue, Service
-from receiver.incidents.count import Way, count, ways
-from receiver.law.counting import Affected
+from receiver.catalogue.inputs import NEEDS
+from receiver.incidents.ask import Impact, Observer
+from receiver.incidents.assess import impaired
+from receiver.incidents.count import Told, count
+from receiver.law.counting import Affected, Count
+from receiver.law.explanation import suffered
+from receiver.law.fallback import METHODS_OF, Family
+from receiver.law.provisions import Text
 from receiver.law.wording import METHODS
 from receiver.model import Incident
+from receiver.observation.comparable_days import business_hours_of
 from receiver.observation.prometheus import Prometheus, QueryFailed
 from receiver.observation.users import Answer, UsersObserved, asked_of, observe, series_of
+from receiver.settings import Settings
+
+AN_HOUR = timedelta(hours=1)
+"""What counts over time is counted for an outage of the last hour."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -25,7 +37,9 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """One service: the method that would count the users of its largest equipment now; `missing` is what finer ones still need."""
+    """One service: the method that would count the users of its largest equipment now; `missing` is what finer ones still need,
+    `quality` what its quality says of a stop or a degradation.
+    """
 
     service: str
     equipment: str | None
@@ -33,6 +47,7 @@ class Checked(msgspec.Struct, frozen=True):
     users: int | None
     unit: str
     problem: str | None
+    quality: Text | None
     asked: tuple[Asked, ...]
     missing: dict[str, tuple[str, ...]]
 
@@ -42,33 +57,45 @@ class Checked(msgspec.Struct, frozen=True):
         return self.method is not None and not any(asked.problem for asked in self.asked)
 
 
-def check(prometheus: Prometheus, catalogue: Catalogue, now: datetime) -> list[Checked]:
+def check(prometheus: Prometheus, catalogue: Catalogue, settings: Settings, now: datetime) -> list[Checked]:
     """Ask for every service of the catalogue. Never raises: a failure is an answer."""
     prometheus.begin()
-    observed = observe(prometheus, catalogue, {service.name: {None} for service in catalogue.services})
-    queries = {
-        answer.query
-        for service in catalogue.services
-        for question in asked_of(service)
-        if (answer := observed[service.name].to(question))
-    }
+    whole = observe(prometheus, catalogue, {service.name: {None} for service in catalogue.services})
+    impacts = [Impact(_failure(service, whole[service.name], now), service, None, Affected()) for service in catalogue.services]
+    told = Observer(prometheus, catalogue, settings.comparable_days.calendar).ask(impacts, dict, now)
+    queries = {answer.query for observed in whole.values() for answer in observed.answers.values() if _is_asked(answer)}
     ages = {query: _age(prometheus, query) for query in sorted(queries)}
-    return [_checked(service, observed[service.name], ages, now) for service in catalogue.services]
+    hours = business_hours_of(settings.business_hours, now - AN_HOUR, now)
+    return [
+        _checked(
+            impact,
+            whole[impact.service.name],
+            told[impact.key],
+            count(impact.incident, impact.service, told[impact.key], Affected(), now, open_hours=hours),
+            ages,
+        )
+        for impact in impacts
+    ]
+
+
+_FAMILIES: dict[Family, str] = {
+    "best_effort": "data, LPWA devices, mail and messaging accounts, every other service",
+    "other_voice": "voice without emergency calls",
+    "emergency_voice": "voice with emergency calls",
+    "web_conference": "one function of a web conference",
+}
 
 
 def list_methods() -> list[dict[str, Any]]:
     """Every method that can count live: what it is called, what it needs, for which services."""
-    kinds = {
-        "voice with emergency calls": Service(name="v", kind="voice", emergency_calls=True, match=()),
-        "other voice": Service(name="o", kind="voice", emergency_calls=False, match=()),
-        "every other service": Service(name="e", kind="other", match=()),
-    }
-    found: dict[str, dict[str, Any]] = {}
-    for kind, service in kinds.items():
-        for way in ways(service):
-            entry = {"method": way.method, "what": METHODS[way.method], "needs": [series_of(need) for need in way.needs], "for": []}
-            found.setdefault(way.method, entry)["for"].append(kind)
-    return list(found.values())
+    services: dict[str, list[str]] = defaultdict(list)
+    for family, methods in METHODS_OF.items():
+        for method in methods:
+            services[method].append(_FAMILIES[family])
+    return [
+        {"method": method, "what": METHODS[method], "needs": [series_of(need) for need in needs], "for": services[method]}
+        for method, needs in NEEDS.items()
+    ]
 
 
 def in_words(checked: Checked) -> str:
@@ -77,6 +104,7 @@ def in_words(checked: Checked) -> str:
     for asked in checked.asked:
         age = "" if asked.age_seconds is None else f", {asked.age_seconds} s old"
         lines.append(f"  {asked.question}: {asked.problem or f'{asked.equipments} equipment(s){age}'} [{asked.query}]")
+    lines += [f"  {checked.quality.en}"] if checked.quality else []
     lines += [f"  for {method}: {', '.join(needs)} would be needed" for method, needs in checked.missing.items()]
     return "\n".join(lines)
 
@@ -87,10 +115,8 @@ def _outcome(checked: Checked) -> str:
     return f"{checked.users:,} {checked.unit or 'users'} under or at {checked.equipment or 'the service'} by {checked.method}"
 
 
-def _checked(service: Service, observed: UsersObserved, ages: dict[str, int | None], now: datetime) -> Checked:
-    equipment = _largest(observed)
-    affected = count(_failure_of(equipment, now), service, observed, Affected(), recovered=False)
-    number = affected.count
+def _checked(impact: Impact, whole: UsersObserved, told: Told, affected: Affected, ages: dict[str, int | None]) -> Checked:
+    service, equipment, number = impact.service, impact.incident.equipment, affected.count
     return Checked(
         service=service.name,
         equipment=equipment,
@@ -98,21 +124,32 @@ def _checked(service: Service, observed: UsersObserved, ages: dict[str, int | No
         users=number.users if number else None,
         unit=number.unit if number else "",
         problem=affected.problem,
-        asked=tuple(_asked(question, observed.to(question), ages) for question in asked_of(service)),
-        missing=_missing(ways(service), observed, equipment, number.method if number else None),
+        quality=_quality(told),
+        asked=tuple(_asked(question, whole.to(question), ages) for question in asked_of(service)),
+        missing=_missing(service, told, equipment, number),
     )
 
 
-def _failure_of(equipment: str | None, now: datetime) -> Incident:
-    return Incident("check", "check", equipment, "open", now, now, "starts_at")
+def _failure(service: Service, whole: UsersObserved, now: datetime) -> Incident:
+    """As if the equipment with the most users under it, or at it, had failed an hour ago."""
+    largest: str | None = None
+    for question in ("under_equipment", "unable"):
+        answer = whole.to(question)
+        if answer and answer.by_equipment and largest is None:
+            largest = max(answer.by_equipment, key=lambda name: answer.by_equipment[name].value) or None
+    return Incident(f"check-{service.name}", "check", largest, "open", now, now - AN_HOUR, "starts_at")
 
 
-def _largest(observed: UsersObserved) -> str | None:
-    """The equipment with the most users under it, or at it: the one that would hurt most."""
-    for answer in (observed.under_equipment, observed.unable):
-        if answer.by_equipment:
-            return max(answer.by_equipment, key=lambda name: answer.by_equipment[name].value) or None
-    return None
+def _quality(told: Told) -> Text | None:
+    seen = impaired(told)
+    if seen is None and told.quality and told.quality.problem:
+        return Text(told.quality.problem, told.quality.problem)
+    return suffered(seen) if seen else None
+
+
+def _is_asked(answer: Answer) -> bool:
+    """Whether Prometheus was asked: a number of the catalogue has no age."""
+    return answer.together is None or answer.together.at is not None
 
 
 def _asked(question: str, answer: Answer | None, ages: dict[str, int | None]) -> Asked:
@@ -131,15 +168,15 @@ def _age(prometheus: Prometheus, query: str) -> int | None:
     return max((int(sample.value) for sample in samples), default=None)
 
 
-def _missing(
-    its: tuple[Way, ...], observed: UsersObserved, equipment: str | None, method: str | None
-) -> dict[str, tuple[str, ...]]:
+def _missing(service: Service, told: Told, equipment: str | None, number: Count | None) -> dict[str, tuple[str, ...]]:
     """What the methods before the one that runs need and do not have."""
     missing: dict[str, tuple[str, ...]] = {}
-    for way in its:
-        if way.method == method:
+    for method in service.methods:
+        if number and method == number.method:
             break
-        needs = [need for need in way.needs if not ((answer := observed.to(need)) and answer.reading(equipment))]
+        needs = [series_of(need) for need in NEEDS[method] if need != "traffic" and not told.observed.reading(need, equipment)]
+        if method == "traffic_difference" and told.traffic and told.traffic.why_not:
+            needs = [told.traffic.why_not.en]
         if needs:
-            missing[way.method] = tuple(series_of(need) for need in needs)
+            missing[method] = tuple(needs)
     return missing

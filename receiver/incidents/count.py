@@ -1,144 +1,320 @@
 """The users of one impact at one instant by the law's methods, from what Prometheus said. Pure.
 
-Not configured and not answered are two things: without a finer method the coarser one is a definite count; where a query failed,
-what is left is a bound and never becomes the number.
+Which method counts, and why none before it, is the business of `law.fallback`; here is said what is known to it. Not configured and
+not answered are two things: without a finer method the coarser one is a definite count; where a query failed, what is left is a
+bound and never becomes the number.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from fractions import Fraction
+from statistics import median
 from typing import NamedTuple
 
+import msgspec
+
 from receiver.catalogue import Service
-from receiver.law import methods
-from receiver.law.counting import Affected, Count, keep_largest
-from receiver.law.estimate import Estimate, Method, WrongFigure
+from receiver.catalogue.inputs import NEEDS, REFINED_BY
+from receiver.law import fallback
+from receiver.law.conference import BusinessHours, Meetings, business_hours
+from receiver.law.counting import EMERGENCY, Affected, Count, keep_largest
+from receiver.law.estimate import Estimate, Method, WrongFigure, exact
+from receiver.law.fallback import Choice, PassedOver
+from receiver.law.methods import Traffic
 from receiver.law.provisions import Text
 from receiver.law.wording import GONE, METHODS, NO_SERIES, RECOVERED_FIRST
 from receiver.model import Incident
+from receiver.observation.history import SLOT, History
+from receiver.observation.quality import Quality
+from receiver.observation.topology import Found
 from receiver.observation.users import Reading, UsersObserved
 
+OVER_TIME: tuple[Method, ...] = ("traffic_difference", "conference_probability")
+"""They count what happened from the failure to the recovery: also after it."""
 
-class Way(NamedTuple):
-    """A method, and what it needs to be told; `estimate` takes the figures in that order."""
+_BY_SIZE: tuple[Method, ...] = ("all_under_equipment", "emergency_all_under_equipment", "host_entitled_accounts")
+"""They count what is known of the equipment at any time."""
 
-    method: Method
-    needs: tuple[str, ...]
-    estimate: Callable[..., Estimate]
+_USES_UNDER: tuple[Method, ...] = (*_BY_SIZE, "emergency_call_loss", "traffic_difference")
 
-
-_DIRECT = Way("direct", ("unable",), lambda unable: methods.direct(round(unable)))
-_ALL_UNDER = Way("all_under_equipment", ("under_equipment",), lambda under: methods.all_under_equipment(round(under)))
-_BEST_EFFORT = (_DIRECT, _ALL_UNDER)
-_OTHER_VOICE = (
-    _DIRECT,
-    Way("call_shortfall", ("calls_usual", "calls", "calls_per_person"), methods.call_shortfall),
-    Way(
-        "missing_registrations",
-        ("registrations_usual", "registrations"),
-        lambda usual, now: methods.missing_registrations([round(usual)], [round(now)]),
-    ),
-    _ALL_UNDER,
-)
-_EMERGENCY_VOICE = (
-    Way("emergency_call_loss", ("under_equipment", "equipment_up", "call_loss_ratio"), methods.emergency_voice),
-    Way("emergency_all_under_equipment", ("under_equipment",), methods.emergency_voice),
-)
-_NOT_KNOWN = Text("計測されていない", "not measured")
+_OF_EMERGENCY_CALLS = ("emergency_calls_affected", "equipment_up", "call_loss_ratio")
 
 
-def ways(service: Service) -> tuple[Way, ...]:
-    """The methods that can count users of this service, the preferred one first."""
-    if service.kind != "voice":
-        return _BEST_EFFORT
-    return _EMERGENCY_VOICE if service.is_emergency_voice else _OTHER_VOICE
-
-
-def count(incident: Incident, service: Service, observed: UsersObserved, before: Affected, *, recovered: bool) -> Affected:
-    """The users of an impact by the first method that can be had; what was known before stays known."""
-    under = observed.under_equipment.reading(incident.equipment) if incident.equipment is not None else None
-    bound = under.users if under else (before.bound if before.bound is not None else service.users_total)
-    if recovered and before.kept:
-        return Affected(before.kept, bound)
-    if service.is_emergency_voice:
-        return _emergency_voice(incident, service, observed, before, under, bound, recovered=recovered)
-    return _ordinary(incident, service, observed, before, bound, recovered=recovered)
-
-
-def _ordinary(
-    incident: Incident,
-    service: Service,
-    observed: UsersObserved,
-    before: Affected,
-    bound: int | None,
-    *,
-    recovered: bool,
-) -> Affected:
-    """The first method, in the legal order, of which all is known."""
-    passed: list[Text] = []
-    for way in _OTHER_VOICE if service.kind == "voice" else _BEST_EFFORT:
-        # what was counted of users hit at a time is no more when the service is back
-        is_of_now = way is not _ALL_UNDER
-        readings = _readings(incident, observed, way)
-        if readings and not (is_of_now and recovered):
-            try:
-                estimate = way.estimate(*(reading.value for reading in readings))
-            except WrongFigure as wrong:
-                return Affected(before.kept, bound, str(wrong))
-            return Affected(keep_largest(before.kept, _counted(estimate, readings, tuple(passed))), bound)
-        if is_of_now:
-            if problem := next((a.problem for need in way.needs if (a := observed.to(need)) and a.problem), None):
-                return Affected(before.kept, bound, problem)
-            if not recovered and any(known.method == way.method for known in before.kept):
-                # its exporter may have died with the equipment: what it counted last is not the number now
-                return Affected(before.kept, bound, GONE)
-        passed.append(Text(f"{METHODS[way.method].ja}: {_NOT_KNOWN.ja}", f"{METHODS[way.method].en}: {_NOT_KNOWN.en}"))
-    return Affected(before.kept, bound, _why_nothing(observed, recovered=recovered))
-
-
-def _readings(incident: Incident, observed: UsersObserved, way: Way) -> list[Reading]:
-    """All that the way needs to be told, or nothing. All users under equipment are known only of equipment that has a name."""
-    if way is _ALL_UNDER and incident.equipment is None:
-        return []
-    answers = (observed.to(need) for need in way.needs)
-    readings = [reading for answer in answers if answer and (reading := answer.reading(incident.equipment))]
-    return readings if len(readings) == len(way.needs) else []
-
-
-def _emergency_voice(
-    incident: Incident,
-    service: Service,
-    observed: UsersObserved,
-    before: Affected,
-    under: Reading | None,
-    bound: int | None,
-    *,
-    recovered: bool,
-) -> Affected:
-    """All users under equipment that is down, also those who did not call; times the call-loss rate where it partly works.
-
-    Only certainty that no emergency call was affected leaves the ordinary method.
+class Told(msgspec.Struct, frozen=True):
+    """All that was observed of one impact: the answers for its service; where they were asked for its traffic beside that of
+    comparable days, what is below it, and its quality.
     """
-    # once it has recovered they tell of now, and nothing of the outage
-    asked = () if recovered else (observed.emergency_calls_affected, observed.equipment_up, observed.call_loss_ratio)
-    hit, up, lost = [answer.reading(incident.equipment) if answer else None for answer in asked] or (None, None, None)
-    if hit and hit.value == 0:
-        return _ordinary(incident, service, observed, before, bound, recovered=recovered)
-    if under is None:
-        return Affected(before.kept, bound, _why_nothing(observed, recovered=recovered))
-    if problem := next((answer.problem for answer in asked if answer and answer.problem), None):
-        return Affected(before.kept, bound, problem)
+
+    observed: UsersObserved
+    traffic: History | None = None
+    below: Found | None = None
+    quality: Quality | None = None
+
+
+class _Under(NamedTuple):
+    """All users under the failed equipment, those of them who were hit, and how that is known."""
+
+    users: int
+    hit: int
+    readings: tuple[Reading, ...]
+    evidence: tuple[Text, ...] = ()
+
+
+class _Impact(msgspec.Struct, frozen=True):
+    """One impact with what was observed of it. Of a recovered one nothing is asked that is measured of now."""
+
+    incident: Incident
+    service: Service
+    told: Told
+    restored_at: datetime | None
+    now: datetime
+    open_hours: BusinessHours | None
+
+    def reading(self, question: str) -> Reading | None:
+        return self.told.observed.reading(question, self.incident.equipment)
+
+    def value_now(self, question: str) -> float | None:
+        reading = None if self.restored_at else self.reading(question)
+        return reading.value if reading else None
+
+    def users_now(self, question: str) -> int | None:
+        value = self.value_now(question)
+        return None if value is None else round(value)
+
+    def problem_of(self, questions: Iterable[str]) -> str | None:
+        answers = (self.told.observed.to(question) for question in questions)
+        return next((answer.problem for answer in answers if answer and answer.problem), None)
+
+    @property
+    def ended_at(self) -> datetime:
+        """The recovery, or the last whole slot before now: a number that grows by the second is told every few minutes."""
+        if self.restored_at:
+            return self.restored_at
+        started_at = self.incident.failure_started_at
+        return started_at + max(self.now - started_at, timedelta()) // SLOT * SLOT
+
+
+def count(
+    incident: Incident,
+    service: Service,
+    told: Told,
+    before: Affected,
+    now: datetime,
+    *,
+    restored_at: datetime | None = None,
+    open_hours: BusinessHours | None = None,
+) -> Affected:
+    """The users of an impact by the first method that can be had; what was known before stays known."""
+    impact = _Impact(incident, service, told, restored_at, now, open_hours)
+    known_before, bound = before.count, before.bound
     try:
-        estimate = methods.emergency_voice(under.users, None if up is None else up.value == 0, lost.value if lost else None)
+        under = _under(impact)
+        bound = under.users if under else (service.users_total if bound is None else bound)
+        if restored_at and known_before and known_before.method not in OVER_TIME:
+            return Affected(before.kept, bound)
+        choice = _choice(impact, under.hit if under else None)
     except WrongFigure as wrong:
         return Affected(before.kept, bound, str(wrong))
-    return Affected(keep_largest(before.kept, _counted(estimate, [r for r in (under, up, lost) if r])), bound)
+    if problem := _unanswered(impact, choice, before):
+        return Affected(before.kept, bound, problem)
+    if choice.estimate is None:
+        return Affected(before.kept, bound, _why_nothing(impact))
+    kept_before = next((each for each in before.kept if each.method == choice.estimate.method), None)
+    return Affected(keep_largest(before.kept, _counted(impact, choice, choice.estimate, under, kept_before)), bound)
 
 
-def _why_nothing(observed: UsersObserved, *, recovered: bool) -> str:
-    return RECOVERED_FIRST if recovered else observed.under_equipment.problem or NO_SERIES
+def _under(impact: _Impact) -> _Under | None:
+    """Of equipment that has a name: what its own series says, else what is below it. Saved users count for emergency calls only."""
+    if impact.incident.equipment is None:
+        return None
+    keeps_saved = impact.service.family == "emergency_voice"
+    if reading := impact.reading("under_equipment"):
+        saved = None if keeps_saved else impact.reading("saved")
+        if saved is None or not saved.users:
+            return _Under(reading.users, reading.users, (reading,))
+        if saved.users > reading.users:
+            raise WrongFigure(f"saved: {saved.users} are more than the {reading.users} users under {impact.incident.equipment}")
+        hit = reading.users - saved.users
+        sums = f"{reading.users:,} - {saved.users:,} = {hit:,}"
+        spared = Text(f"冗長化等により影響を受けなかった利用者を除く {sums}", f"without users saved by redundancy: {sums}")
+        return _Under(reading.users, hit, (reading, saved), (spared,))
+    below = impact.told.below
+    if below is None or below.total is None:
+        return None
+    at = Reading(below.total.users, None, below.query, below.unit)
+    return _Under(below.total.upper_bound, below.total.users, (at,), (below.total.formula,))
 
 
-def _counted(estimate: Estimate, readings: list[Reading], passed_over: tuple[Text, ...] = ()) -> Count:
+def _choice(impact: _Impact, under: int | None) -> Choice:
+    """What the law makes of all that is known."""
+    family = impact.service.family
+    if family == "best_effort":
+        return fallback.best_effort(fallback.BestEffort(_failed(impact), _traffic(impact), under))
+    if family == "web_conference":
+        return _conference(impact, under)
+    ordinary = _voice(impact, under)
+    if family == "other_voice":
+        return fallback.other_voice(ordinary)
+    hit, up = impact.value_now("emergency_calls_affected"), impact.value_now("equipment_up")
+    return fallback.emergency_voice(
+        fallback.EmergencyVoice(
+            emergency_calls_affected=None if hit is None else hit != 0,
+            completely_down=None if up is None else up == 0,
+            call_loss_rate=impact.value_now("call_loss_ratio"),
+            users_under_equipment=under,
+            ordinary=ordinary,
+        )
+    )
+
+
+def _failed(impact: _Impact) -> int | None:
+    """Users who tried and could not; where they are counted in two kinds only, those of the larger kind at least."""
+    if (unable := impact.users_now("unable")) is not None:
+        return unable
+    stopped, degraded = impact.users_now("stopped"), impact.users_now("degraded")
+    return None if stopped is None or degraded is None else max(stopped, degraded)
+
+
+def _voice(impact: _Impact, under: int | None) -> fallback.OtherVoice:
+    usual, seen = impact.users_now("registrations_usual"), impact.users_now("registrations")
+    registered = ((usual,), (seen,)) if usual is not None and seen is not None else ((), ())
+    return fallback.OtherVoice(
+        failed_users=_failed(impact),
+        normal_calls=impact.value_now("calls_usual"),
+        actual_calls=impact.value_now("calls"),
+        calls_per_person=impact.value_now("calls_per_person"),
+        baseline_registrations=registered[0],
+        actual_registrations=registered[1],
+        users_under_equipment=under,
+    )
+
+
+def _traffic(impact: _Impact) -> Traffic | None:
+    """Hour by hour of the accident beside the median of the comparable days."""
+    seen = impact.told.traffic
+    if seen is None or not seen.hours:
+        return None
+    per_user = impact.reading("bytes_per_user_hour")
+    return Traffic(
+        baseline_bytes_per_hour=tuple(median([exact("traffic", each) for each in hour.usual.values()]) for hour in seen.hours),
+        actual_bytes_per_hour=tuple(hour.actual for hour in seen.hours),
+        bytes_per_user_hour=per_user.value if per_user else None,
+        hour_weights=tuple(hour.weight for hour in seen.hours),
+    )
+
+
+def _conference(impact: _Impact, accounts: int | None) -> Choice:
+    figures = [impact.reading(need) for need in NEEDS["conference_probability"]]
+    hosts, *rest = [figure.value for figure in figures if figure] if all(figures) else [None]
+    started_at = impact.incident.failure_started_at
+    lasted = impact.ended_at - started_at
+    return fallback.conference_function(
+        fallback.ConferenceFunction(
+            failed_users=_failed(impact),
+            meetings=Meetings(round(hosts), *rest) if hosts is not None else None,
+            outage_business_hours=business_hours(started_at, impact.ended_at, impact.open_hours) if impact.open_hours else None,
+            outage_hours=Fraction(lasted // timedelta(microseconds=1), 3_600_000_000),
+            host_entitled_accounts_under_equipment=accounts,
+        )
+    )
+
+
+def _unanswered(impact: _Impact, choice: Choice, before: Affected) -> str | None:
+    """Why nothing may be concluded: a question of the method that counts, or of one before it, was not answered."""
+    counting = choice.estimate.method if choice.estimate else None
+    kept = {known.method for known in before.kept}
+    for method in [*(passed.method for passed in choice.passed_over), *([counting] if counting else [])]:
+        if method not in impact.service.methods:
+            continue
+        if problem := _problem_of(impact, method):
+            return problem
+        if method in kept and method != counting and method not in (*OVER_TIME, *_BY_SIZE, *EMERGENCY) and not impact.restored_at:
+            # its exporter may have died with the equipment: what it counted last is not the number now
+            return GONE
+    return None
+
+
+def _problem_of(impact: _Impact, method: Method) -> str | None:
+    """Why a method that would have counted could not be told what it needs; None where it is just not configured."""
+    told = impact.told
+    if method in EMERGENCY:
+        spared = impact.restored_at or impact.value_now("emergency_calls_affected") == 0
+        return None if spared else impact.problem_of(_OF_EMERGENCY_CALLS)
+    if method in _BY_SIZE:
+        return impact.problem_of((*NEEDS[method], "saved")) or (told.below.problem if told.below else None)
+    if method == "traffic_difference":
+        return (told.traffic.problem if told.traffic else None) or impact.problem_of(["bytes_per_user_hour"])
+    if impact.restored_at and method not in OVER_TIME:
+        return None
+    return impact.problem_of((*NEEDS[method], *REFINED_BY.get(method, ())))
+
+
+def _why_nothing(impact: _Impact) -> str:
+    if impact.restored_at:
+        return RECOVERED_FIRST
+    below = impact.told.below
+    return impact.problem_of(NEEDS[impact.service.methods[-1]]) or (below.problem if below else None) or NO_SERIES
+
+
+def _counted(impact: _Impact, choice: Choice, estimate: Estimate, under: _Under | None, kept: Count | None) -> Count:
     """The estimate with its evidence; what the query itself answers needs no arithmetic."""
-    first, queries = readings[0], "; ".join(reading.query for reading in readings)
-    formula = None if estimate.method in ("direct", "all_under_equipment") else estimate.formula
-    return Count(estimate.users, estimate.method, queries, first.at, first.unit, formula, passed_over)
+    method, traffic = estimate.method, impact.told.traffic
+    readings = [reading for need in (*NEEDS[method], *REFINED_BY.get(method, ())) if (reading := impact.reading(need))]
+    evidence: tuple[Text, ...] = ()
+    if method in _USES_UNDER and under:
+        readings = [*under.readings, *(reading for reading in readings if reading not in under.readings)]
+        evidence = under.evidence
+    queries = [reading.query for reading in readings]
+    if method == "traffic_difference" and traffic:
+        queries = [traffic.query, *queries]
+        evidence += (traffic.evidence,) if traffic.evidence else ()
+    at = _until(impact) if method in OVER_TIME else next((reading.at for reading in readings if reading.at), impact.now)
+    new = Count(
+        users=estimate.users,
+        method=method,
+        query="; ".join(queries),
+        at=at,
+        unit=next((reading.unit for reading in readings if reading.unit), ""),
+        formula=None if method in ("direct", "all_under_equipment") else estimate.formula,
+        passed_over=tuple(_passed_over(impact, passed) for passed in choice.passed_over),
+        evidence=evidence,
+        other_readings=estimate.other_readings,
+    )
+    return _in_two_kinds(impact, new, under, kept) if method == "direct" else new
+
+
+def _until(impact: _Impact) -> datetime:
+    """The end of what was counted of the accident so far."""
+    if traffic := impact.told.traffic:
+        last = traffic.hours[-1] if traffic.hours else None
+        return last.starts_at + timedelta(hours=1) * last.weight.numerator / last.weight.denominator if last else impact.now
+    return impact.ended_at
+
+
+def _passed_over(impact: _Impact, passed: PassedOver) -> Text:
+    name, why, traffic = METHODS[passed.method], passed.why, impact.told.traffic
+    if passed.method not in impact.service.methods:
+        why = Text("カタログの count_by により用いない", "not used, by count_by of the catalogue")
+    elif passed.method == "traffic_difference" and traffic and traffic.why_not:
+        why = traffic.why_not
+    return Text(f"{name.ja}: {why.ja}", f"{name.en}: {why.en}")
+
+
+def _in_two_kinds(impact: _Impact, new: Count, under: _Under | None, before: Count | None) -> Count:
+    """With users of a stop and of a degradation counted apart: the largest of each so far, and together if nobody counted that."""
+    stopped, degraded = impact.users_now("stopped"), impact.users_now("degraded")
+    if stopped is None or degraded is None:
+        return new
+    if before and before.stopped is not None and before.degraded is not None:
+        stopped, degraded = max(stopped, before.stopped), max(degraded, before.degraded)
+    kinds = Text(
+        f"停止を受けた利用者 {stopped:,}人、品質の低下を受けた利用者 {degraded:,}人",
+        f"users with a stop: {stopped:,}, with a degradation: {degraded:,}",
+    )
+    new = msgspec.structs.replace(new, stopped=stopped, degraded=degraded, evidence=(*new.evidence, kinds))
+    if impact.users_now("unable") is not None:
+        return new
+    most = stopped + degraded
+    return msgspec.structs.replace(
+        new, users=max(stopped, degraded), at_most=max(min(most, under.users), stopped, degraded) if under else most
+    )

@@ -3,21 +3,27 @@
 The clock matters more than the webhook: an outage becomes major by lasting, with no new alert.
 """
 
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
 from prometheus_client import Counter
 
 from receiver.catalogue import Catalogue, Service
+from receiver.incidents.ask import Impact, Observer
 from receiver.incidents.assess import assess, end_without_service
+from receiver.incidents.count import Told
 from receiver.incidents.follow import follow, recovered_at
+from receiver.law.counting import Affected
+from receiver.law.provisions import in_japan
 from receiver.law.rulebook import Rulebook
 from receiver.model import Alert, Assessment, Conclusion, Incident
-from receiver.observation import equipment, failure_start, users
+from receiver.observation import equipment, failure_start
+from receiver.observation.comparable_days import Calendar, business_hours_of
 from receiver.observation.equipment import Seen
 from receiver.observation.prometheus import Prometheus
-from receiver.observation.users import UsersObserved
 from receiver.settings import Settings
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
@@ -37,7 +43,8 @@ class Ticked(msgspec.Struct, frozen=True):
 class _Case(msgspec.Struct, gc=False):
     """A living incident with all that is known of it at this tick.
 
-    `ended`: when it, and each service, recovered by its alerts. `gone`: what was last assessed of services that it has no more.
+    `ended`: when it, and each service, recovered by its alerts; `restored`: the same of each service, as far as it is believed.
+    `gone`: what was last assessed of services that it has no more.
     """
 
     incident: Incident
@@ -47,6 +54,7 @@ class _Case(msgspec.Struct, gc=False):
     ended: datetime | None
     service_ended: dict[str, datetime | None]
     gone: list[Assessment] = []
+    restored: dict[str, datetime | None] = {}
 
     @property
     def unconfirmed(self) -> bool:
@@ -64,13 +72,13 @@ class _Case(msgspec.Struct, gc=False):
 
 def tick(
     database: Database,
-    prometheus: Prometheus,
-    catalogue: Catalogue,
+    observer: Observer,
     settings: Settings,
     rulebooks: tuple[Rulebook, ...],
     now: datetime,
 ) -> Ticked:
     """Assess all living incidents. Prometheus is asked between two transactions, in none of them."""
+    prometheus, catalogue = observer.prometheus, observer.catalogue
     cases = _load(database, catalogue)
     if not cases:
         return Ticked([], None)
@@ -78,10 +86,15 @@ def tick(
     before = [case.incident for case in cases]
     prometheus.begin()
     _find_starts(cases, prometheus, now)
-    observed = users.observe(prometheus, catalogue, _hit(cases))
     seen = equipment.observe(
         prometheus, catalogue, _hit([case for case in cases if case.unconfirmed or case.holds_until(hold) <= now])
     )
+    for case in cases:
+        for service, _ in case.impacts:
+            believed = case.was_restored(service.name) or _is_confirmed(case.incident, service, seen)
+            case.restored[service.name] = case.service_ended[service.name] if believed else None
+    days = partial(_accident_days, database, settings.comparable_days.calendar, now)
+    told = observer.ask(_impacts_of(cases), days, now)
 
     appended: list[Assessment] = []
     saved: list[Incident] = []
@@ -89,7 +102,7 @@ def tick(
     # not within the transaction: while that lasts, nothing can be taken in
     for case, was in zip(cases, before, strict=True):
         try:
-            incident, assessments = _judge(case, observed, seen, rulebooks, hold, lead, now)
+            incident, assessments = _judge(case, told, seen, rulebooks, settings, now)
         except Exception:  # whatever it is: a fault in one incident must not stop the clock of all others
             FAULTS.inc()
             log.exception("left out of this tick by a fault", incident=was.id)
@@ -139,6 +152,32 @@ def _impacts(alerts: list[Alert], catalogue: Catalogue) -> list[tuple[Service, l
     return [(service, by_service[service.name]) for service in catalogue.services if service.name in by_service]
 
 
+def _impacts_of(cases: list[_Case]) -> list[Impact]:
+    nothing = Affected()
+    return [
+        Impact(
+            case.incident,
+            service,
+            case.restored[service.name],
+            case.previous[service.name].affected if service.name in case.previous else nothing,
+        )
+        for case in cases
+        for service, _ in case.impacts
+    ]
+
+
+def _accident_days(database: Database, calendar: Calendar, now: datetime) -> dict[str | None, set[date]]:
+    """The days in Japan on which equipment was failing, as far back as days are compared."""
+    since = now - timedelta(weeks=calendar.weeks, days=1)
+    days: dict[str | None, set[date]] = defaultdict(set)
+    with database.read() as connection:
+        for unit, started_at, restored_at in store.failing_since(connection, since):
+            first, last = max(started_at, since), restored_at or now
+            for ahead in range((in_japan(last, "now").date() - in_japan(first, "start").date()).days + 1):
+                days[unit].add(in_japan(first, "start").date() + timedelta(days=ahead))
+    return days
+
+
 def _hit(cases: list[_Case]) -> dict[str, set[str | None]]:
     hit: dict[str, set[str | None]] = {}
     for case in cases:
@@ -168,18 +207,14 @@ def _find_starts(cases: list[_Case], prometheus: Prometheus, now: datetime) -> N
 
 def _judge(
     case: _Case,
-    observed: dict[str, UsersObserved],
+    told: dict[tuple[str, str], Told],
     seen: dict[str, Seen],
     rulebooks: tuple[Rulebook, ...],
-    hold: timedelta,
-    lead: timedelta,
+    settings: Settings,
     now: datetime,
 ) -> tuple[Incident, list[Assessment]]:
     """The incident as it stands now, and an assessment of each of its impacts of which something changed."""
-    restored: dict[str, datetime | None] = {}
-    for service, _ in case.impacts:
-        believed = case.was_restored(service.name) or _is_confirmed(case.incident, service, seen)
-        restored[service.name] = case.service_ended[service.name] if believed else None
+    hold, lead = timedelta(seconds=settings.hold_seconds), timedelta(seconds=settings.candidate_lead_seconds)
     ended = case.ended
     confirmed = all(_is_confirmed(case.incident, s, seen) for s, _ in case.impacts)
     if case.incident.state == "open" and not confirmed:
@@ -187,10 +222,15 @@ def _judge(
     incident = follow(case.incident, ended, hold, now)
     if incident.state == "closed" and not confirmed:
         incident = case.incident  # nobody saw that the recovery held
-    assessments = [
-        assess(incident, s, restored[s.name], observed[s.name], case.previous.get(s.name), rulebooks, lead, now)
-        for s, _ in case.impacts
-    ]
+    assessments = []
+    for service, _ in case.impacts:
+        restored_at, hours = case.restored[service.name], None
+        if service.web_conference:
+            started_at = incident.failure_started_at
+            hours = business_hours_of(settings.business_hours, started_at, max(restored_at or now, started_at))
+        previous = case.previous.get(service.name)
+        news = assess(incident, service, restored_at, told[incident.id, service.name], previous, rulebooks, lead, now, hours)
+        assessments.append(news)
     assessments += [end_without_service(last, incident, now) for last in case.gone]
     return incident, [new for new in assessments if new]
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 import msgspec
 
-from receiver.law.estimate import Method
+from receiver.law.estimate import Method, Reading
 from receiver.law.provisions import Text
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -20,7 +20,9 @@ class Count(msgspec.Struct, frozen=True):
     """A measured number of users: by which method, from which query, as of when (the time of the sample).
 
     `formula` is its arithmetic, where the number is not the answer to the query itself. `passed_over` says of each finer method why
-    it could not be used.
+    it could not be used. `evidence` is what the number rests on besides, say which days were compared; `other_readings` are the
+    numbers of other readings of the rule. `stopped` and `degraded` are the users of each kind, where they were counted apart; where
+    nobody counted them together, `users` is the larger kind and `at_most` the sum, as nobody knows who is in both.
     """
 
     users: int
@@ -30,6 +32,15 @@ class Count(msgspec.Struct, frozen=True):
     unit: str = ""
     formula: Text | None = None
     passed_over: tuple[Text, ...] = ()
+    evidence: tuple[Text, ...] = ()
+    other_readings: tuple[Reading, ...] = ()
+    stopped: int | None = None
+    degraded: int | None = None
+    at_most: int | None = None
+
+    @property
+    def most(self) -> int:
+        return self.users if self.at_most is None else self.at_most
 
 
 class Affected(msgspec.Struct, frozen=True):
@@ -50,10 +61,12 @@ class Affected(msgspec.Struct, frozen=True):
 
         Once emergency calls may have been affected, their own methods stand before all others.
         """
+        if len(self.kept) < 2:
+            return self.kept[0] if self.kept else None
         emergency = [count for count in self.kept if count.method in EMERGENCY]
         if emergency:
             return max(emergency, key=lambda count: count.users)
-        return min(self.kept, key=lambda count: METHODS.index(count.method), default=None)
+        return min(self.kept, key=lambda count: METHODS.index(count.method))
 
     @property
     def at_least(self) -> int:
@@ -63,13 +76,15 @@ class Affected(msgspec.Struct, frozen=True):
     def at_most(self) -> int | None:
         """None when there is no upper bound at all."""
         if self.problem is None and self.count:
-            return self.count.users
-        return None if self.bound is None else max(self.bound, self.at_least)
+            return self.count.most
+        known = self.count.most if self.count else 0
+        return None if self.bound is None else max(self.bound, known)
 
 
 def keep_largest(kept: tuple[Count, ...], new: Count) -> tuple[Count, ...]:
     """`kept` with `new` in it, if no larger count of its method is there already. The earliest of equal counts stays."""
     by_method = {count.method: count for count in kept}
-    if new.method not in by_method or new.users > by_method[new.method].users:
+    old = by_method.get(new.method)
+    if old is None or (new.users, new.most) > (old.users, old.most):
         by_method[new.method] = new
     return tuple(by_method[method] for method in METHODS if method in by_method)

@@ -155,6 +155,8 @@ def exact_text(figure: Fraction) -> str:
 
 def shown(figure: Fraction) -> str:
     """The figure for people: "63,500", "0.0025", and "21,166.666666…" with decimals cut, never rounded, where there are more."""
+    if figure.denominator == 1:
+        return f"{figure.numerator:,}"
     places = 6
     size = abs(figure)
     while 0 < size * 10**places < 1000 and places < 30:

@@ -9,13 +9,26 @@ from functools import lru_cache
 import msgspec
 
 from receiver.law import arithmetic, doubts
-from receiver.law.counting import Affected
-from receiver.law.estimate import Estimate, Method
+from receiver.law.counting import Affected, Count
+from receiver.law.estimate import Estimate, Method, Reading
+from receiver.law.impairment import Impairment
 from receiver.law.provisions import JST, Flag, Provision, Text, cite, guideline
 from receiver.law.questions import ask
 from receiver.law.rulebook import Row, Rulebook, ServiceFacts
 from receiver.law.verdict import Judgement, Verdict, conceivable, judge, other_verdicts
-from receiver.law.wording import CAUSES, EFFECTS, KINDS, METHODS, VERDICTS, clock_time, length, problem, users, users_between
+from receiver.law.wording import (
+    CAUSES,
+    EFFECTS,
+    KINDS,
+    METHODS,
+    STATES,
+    VERDICTS,
+    clock_time,
+    length,
+    problem,
+    users,
+    users_between,
+)
 
 RULE_OF: dict[Method, str] = {
     "direct": "best_effort",
@@ -107,8 +120,14 @@ def explain_outage(
     started_at: datetime,
     major_since: datetime | None,
     major_expected_at: datetime | None,
+    seen: Impairment | None = None,
+    evidence: Iterable[Text] = (),
+    unsettled: Iterable[Flag] = (),
 ) -> Explanation:
-    """Explain the verdict on an outage that is watched: its users with their query and time, its clock, and what comes next."""
+    """Explain the verdict on an outage that is watched: its users with their query and time, its clock, and what comes next.
+
+    `seen` is what the service suffers by its quality, `evidence` what that rests on; `unsettled` is what the caller knows besides.
+    """
     spell, since = length(judged.duration), clock_time(started_at)
     count = affected.count
     steps = [_step(count.formula)] if count and count.formula else []
@@ -125,22 +144,38 @@ def explain_outage(
         facts,
         rulebook,
         started_at,
-        numbers=[_counted(affected), *(_passed_over(why) for why in (count.passed_over if count else ()))],
+        numbers=[*_numbers(affected), *((suffered(seen), *evidence) if seen else ())],
         steps=steps,
-        would_change=next_,
-        citations=[guideline(rule), guideline("start_and_end")],
+        would_change=[*next_, *(_by_other_readings(count.users, count.other_readings, judged, facts, rulebook) if count else ())],
+        citations=[*_counting_rules(rule, count), guideline("start_and_end"), *(seen.citations if seen else ())],
     )
+    unsure = (*explanation.uncertain, *(seen.flags if seen else ()), *unsettled)
     if count and not count.unit:
-        return msgspec.structs.replace(explanation, uncertain=(*explanation.uncertain, ask("users_unit")))
-    return explanation
+        unsure = (*unsure, ask("users_unit"))
+    return msgspec.structs.replace(explanation, uncertain=unsure) if unsure != explanation.uncertain else explanation
 
 
-def _passed_over(why: Text) -> Text:
-    return Text(f"優先される方法を用いない理由: {why.ja}", f"A finer method not used: {why.en}")
+def suffered(seen: Impairment) -> Text:
+    state = STATES[seen.effect]
+    return Text(f"品質: {state.ja}（{seen.why.ja}）", f"Quality: {state.en} ({seen.why.en})")
+
+
+def _numbers(affected: Affected) -> list[Text]:
+    """The number, what it rests on, and why no finer method gave it."""
+    count = affected.count
+    if count is None:
+        return [_counted(affected)]
+    finer = [Text(f"優先される方法を用いない理由: {why.ja}", f"A finer method not used: {why.en}") for why in count.passed_over]
+    return [_counted(affected), *count.evidence, *finer]
 
 
 def _step(formula: Text) -> Text:
     return Text(formula.ja.removesuffix("。"), formula.en.removesuffix("."))
+
+
+def _counting_rules(rule: str, count: Count | None) -> list[Provision]:
+    by_days = count is not None and count.method == "traffic_difference"
+    return [guideline(rule), *([guideline("comparable_days")] if by_days else [])]
 
 
 def _rule_of(method: Method, facts: ServiceFacts) -> str:
@@ -153,18 +188,6 @@ def explain_estimate(
 ) -> Explanation:
     """Explain the verdict on a number of users that a method of the law estimated, with the other readings of that method."""
 
-    def verdict(number: int) -> Verdict:
-        return judge(facts, rulebook, judged.duration, number, number, judged.circumstances).verdict
-
-    changes = []
-    for other in other_verdicts(estimate, verdict):
-        number, reading, headline = users(other.reading.users), other.reading.reading, VERDICTS[other.verdict]
-        changes.append(
-            Text(
-                f"別の読み方（{reading.ja}）では{number.ja}: {headline.ja}",
-                f"by another reading ({reading.en}) {number.en}: {headline.en}",
-            )
-        )
     method = METHODS[estimate.method]
     return explain(
         judged,
@@ -173,9 +196,29 @@ def explain_estimate(
         started_at,
         numbers=[Text(f"影響利用者数の算定: {method.ja}", f"users counted by: {method.en}")],
         steps=[_step(estimate.formula)],
-        would_change=changes,
+        would_change=_by_other_readings(estimate.users, estimate.other_readings, judged, facts, rulebook),
         citations=[estimate.citation],
     )
+
+
+def _by_other_readings(
+    counted: int, readings: Iterable[Reading], judged: Judgement, facts: ServiceFacts, rulebook: Rulebook
+) -> list[Text]:
+    """The other readings of the counting rule under which the verdict would be another."""
+
+    def verdict(number: int) -> Verdict:
+        return judge(facts, rulebook, judged.duration, number, number, judged.circumstances).verdict
+
+    changes = []
+    for other in other_verdicts(counted, readings, verdict):
+        number, reading, headline = users(other.reading.users), other.reading.reading, VERDICTS[other.verdict]
+        changes.append(
+            Text(
+                f"別の読み方（{reading.ja}）では{number.ja}: {headline.ja}",
+                f"by another reading ({reading.en}) {number.en}: {headline.en}",
+            )
+        )
+    return changes
 
 
 @lru_cache(4096)
@@ -252,10 +295,11 @@ def _expected(at: datetime, now: datetime, affected: Affected) -> Text:
 def _counted(affected: Affected) -> Text:
     count = affected.count
     if count:
-        number, method = users(count.users), METHODS[count.method]
+        number, method = users_between(count.users, count.most), METHODS[count.method]
+        unit = Text(f"、単位: {count.unit}", f", unit: {count.unit}") if count.unit else Text("", "")
         figure = Text(
-            f"影響利用者数は{number.ja}（{method.ja}、{clock_time(count.at)}の計測、クエリ: {count.query}）",
-            f"Affected: {number.en} ({method.en}, measured at {clock_time(count.at)}, query: {count.query})",
+            f"影響利用者数は{number.ja}（{method.ja}、{clock_time(count.at)}の計測{unit.ja}、クエリ: {count.query}）",
+            f"Affected: {number.en} ({method.en}, measured at {clock_time(count.at)}{unit.en}, query: {count.query})",
         )
         if affected.problem is None:
             return figure

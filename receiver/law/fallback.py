@@ -4,6 +4,7 @@ One function per kind of service. "Known" is for a person or a program to state;
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,26 @@ from receiver.law.conference import CONFERENCE, Meetings
 from receiver.law.estimate import Estimate, Method, NotComputable, Number
 from receiver.law.methods import REALLY_HIT, NegativeHours, Traffic, UnderDuration
 from receiver.law.provisions import Text
+
+Family = Literal["best_effort", "other_voice", "emergency_voice", "web_conference"]
+"""Services whose users are counted by the same methods."""
+
+METHODS_OF: dict[Family, tuple[Method, ...]] = {
+    "best_effort": ("direct", "traffic_difference", "all_under_equipment"),
+    "other_voice": ("direct", "call_shortfall", "missing_registrations", "all_under_equipment"),
+    "emergency_voice": (
+        "emergency_call_loss",
+        "emergency_all_under_equipment",
+        "direct",
+        "call_shortfall",
+        "missing_registrations",
+        "all_under_equipment",
+    ),
+    "web_conference": ("direct", "conference_probability", "host_entitled_accounts"),
+}
+"""The methods of each family in the order in which the functions below try them. Voice with emergency calls comes to those of other
+voice only if certainly no emergency call was affected.
+"""
 
 
 class PassedOver(msgspec.Struct, frozen=True):

@@ -209,8 +209,8 @@ def _inner(value: Any, type_: Any) -> Any:
     if len(members) == 1:
         return _inner(value, members[0])
     for member in members:
-        config = member.__struct_config__
-        if isinstance(value, dict) and value.get(config.tag_field) == config.tag:
+        config = getattr(member, "__struct_config__", None)  # texts and numbers have none
+        if config and isinstance(value, dict) and value.get(config.tag_field) == config.tag:
             return member
     return type_
 

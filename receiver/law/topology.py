@@ -10,6 +10,7 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from fractions import Fraction
+from itertools import islice
 
 import msgspec
 
@@ -266,9 +267,10 @@ def _tried_out(names: Sequence[str], neighbours: Mapping[str, AbstractSet[str]],
 
 def _as_total(number: Fraction | int, chosen: Mapping[str, Fraction | int], union: Fraction | int) -> Total:
     raw = Fraction(number)
-    shares = [f"{name} {shown(Fraction(size))}" for name, size in chosen.items()]
-    if len(shares) > 12:
-        shares = [*shares[:11], f"… ({len(chosen)})"]
+    told = len(chosen) if len(chosen) <= 12 else 11
+    shares = [f"{name} {shown(Fraction(size))}" for name, size in islice(chosen.items(), told)]
+    if len(chosen) > told:
+        shares.append(f"… ({len(chosen)})")
     sums = " + ".join(shares) + f" = {shown(raw)}" if shares else "0"
     upper = math.floor(union)
     parts = [Text(f"重複しない故障設備の合計の最大 {sums}", f"largest total over disjoint failed units: {sums}")]

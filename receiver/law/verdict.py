@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from receiver.law.estimate import Estimate, Reading
+from receiver.law.estimate import Reading
 from receiver.law.rulebook import Condition, Row, Rulebook, ServiceFacts
 
 Cause = Literal["telecom_equipment_failure", "non_telecom_equipment_failure", "no_failure", "unknown"]
@@ -199,10 +199,10 @@ def gravest(judged: Iterable[Bounded]) -> Overall:
     return Overall(low if low == high else Verdict.INDETERMINATE, low, high)
 
 
-def other_verdicts(estimate: Estimate, judge_users: Callable[[int], Verdict]) -> tuple[OtherVerdict, ...]:
+def other_verdicts(counted: int, readings: Iterable[Reading], judge_users: Callable[[int], Verdict]) -> tuple[OtherVerdict, ...]:
     """The other readings of a count under which the verdict would differ; `judge_users` gives the verdict on a number of users."""
-    standing = judge_users(estimate.users)
-    others = ((reading, judge_users(reading.users)) for reading in estimate.other_readings)
+    standing = judge_users(counted)
+    others = ((reading, judge_users(reading.users)) for reading in readings)
     return tuple(OtherVerdict(reading, verdict) for reading, verdict in others if verdict != standing)
 
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from receiver.law.estimate import Method
+from receiver.law.impairment import State
 from receiver.law.provisions import JST, Text
 from receiver.law.rulebook import Condition, Kind
 from receiver.law.verdict import Cause, Effect, Verdict
@@ -46,6 +47,12 @@ EFFECTS: dict[Effect, Text] = {
     "degradation": Text("品質の低下", "degradation"),
     "both": Text("役務の停止及び品質の低下", "stop and degradation"),
     "unknown": Text("役務の停止又は品質の低下", "stop or degradation"),
+}
+STATES: dict[State, Text] = {
+    "stop": Text("役務の停止", "a stop"),
+    "degradation": Text("品質の低下", "a degradation"),
+    "normal": Text("通常の範囲", "normal"),
+    "unknown": Text("不明", "not known"),
 }
 KINDS: dict[Kind, Text] = {
     "voice": Text("音声伝送", "voice"),

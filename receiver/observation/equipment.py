@@ -8,7 +8,8 @@ from collections import defaultdict
 
 import msgspec
 
-from receiver.catalogue import EQUIPMENT_UP, Catalogue
+from receiver.catalogue import Catalogue
+from receiver.catalogue.inputs import EQUIPMENT_UP
 from receiver.observation.prometheus import Prometheus, QueryFailed, any_of
 
 

@@ -4,7 +4,6 @@ The last two are reset when Prometheus restarts, so the series comes first; the 
 """
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,12 +11,19 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from receiver.catalogue import EQUIPMENT_UP
+from receiver.catalogue.inputs import EQUIPMENT_UP
 from receiver.model import Alert, StartBasis
-from receiver.observation.prometheus import Prometheus, QueryFailed, Series, any_of
+from receiver.observation.prometheus import Prometheus, QueryFailed, Series, any_of, is_selector, narrowed
 
-LOOK_BACK = (timedelta(hours=2), timedelta(hours=26), timedelta(days=8))
-"""How far back the series is read: a longer stretch only if the shorter one holds no good sample. All from raw samples."""
+LOOK_BACK = ((timedelta(minutes=10), 10_000), (timedelta(hours=2), 500), (timedelta(hours=26), 100), (timedelta(days=8), 12))
+"""How far back the series is read: a longer stretch only if the shorter one holds no good sample. All from raw samples. Alerts
+mostly come within minutes of the failure: a storm of them then costs one query.
+
+With it, of how much equipment a query asks: scraped every 15 s, a sample is 22 bytes of the answer, which so stays below 16 MiB.
+"""
+
+MOST_QUERIES = 30
+"""For one expression at one tick; what is left is asked at the next. Thousands that failed days ago shall not hold up a tick."""
 
 LONGEST_FOR = timedelta(days=365)
 """No alert has been active for longer."""
@@ -60,45 +66,82 @@ def find(prometheus: Prometheus, asked: Iterable[Asked], now: datetime) -> dict[
     for one in asked:
         groups[one.equipment_label, one.expression].append(one)
     for (label, expression), group in groups.items():
+        looked = _from_series(prometheus, label, expression, [one for one in group if one.equipment is not None], now)
         try:
-            starts = _from_series(prometheus, label, expression, [one for one in group if one.equipment is not None], now)
             active = _active_since(prometheus, group)
         except QueryFailed as error:
-            log.warning("the start of failures could not be looked up", expression=expression or EQUIPMENT_UP, error=str(error))
-            continue
-        for one in group:
+            looked.problem, looked.left = str(error), {one.incident_id for one in group}
+        if looked.problem:
+            log.warning("the start of failures could not be looked up", expression=expression or EQUIPMENT_UP, error=looked.problem)
+        for one in (one for one in group if one.incident_id not in looked.left):
             candidates = [Start(one.known_by, "starts_at")]
             candidates += [Start(moment, "alerts_for_state") for moment in active[one.incident_id]]
-            candidates += [starts[one.incident_id]] if one.incident_id in starts else []
+            candidates += [looked.starts[one.incident_id]] if one.incident_id in looked.starts else []
             # the best evidence wins a tie
             found[one.incident_id] = min(reversed(candidates), key=lambda start: start.at)
     return found
 
 
-def _from_series(prometheus: Prometheus, label: str, expression: str | None, group: list[Asked], now: datetime) -> dict[str, Start]:
-    found: dict[str, Start] = {}
-    for back in LOOK_BACK:
-        if not group:
-            break
-        query = _range(expression, label, {one.equipment or "" for one in group}, back)
-        series = prometheus.raw(query, min(max(one.known_by for one in group), now))
-        by_equipment: dict[str | None, list[Series]] = defaultdict(list)
-        for s in series:
-            by_equipment[s.labels.get(label)].append(s)
-        starts = {one.incident_id: start for one in group if (start := _first_bad(one, by_equipment[one.equipment]))}
-        found |= starts
-        group = [one for one in group if one.incident_id in starts and starts[one.incident_id].good_at is None]
-    return found
+class _Looked(msgspec.Struct):
+    """Starts by incident as the series tells them, and the incidents for which it was not asked, or not far enough back."""
+
+    starts: dict[str, Start] = {}
+    left: set[str] = set()
+    queries: int = 0
+    problem: str | None = None
+
+
+def _from_series(prometheus: Prometheus, label: str, expression: str | None, group: list[Asked], now: datetime) -> _Looked:
+    looked = _Looked()
+
+    def look(asked: list[Asked], level: int) -> None:
+        back, most = LOOK_BACK[level]
+        for batch in (asked[at : at + most] for at in range(0, len(asked), most)):
+            if looked.queries == MOST_QUERIES:
+                looked.left |= {one.incident_id for one in batch}
+                continue
+            looked.queries += 1
+            until = min(max(one.known_by for one in batch), now)
+            try:
+                series = prometheus.raw(_range(expression, label, {one.equipment or "" for one in batch}, back), until)
+            except QueryFailed as error:
+                looked.problem = str(error)
+                looked.left |= {one.incident_id for one in batch}
+                continue
+            starts = _starts(batch, label, series)
+            looked.starts |= starts
+            if level + 1 < len(LOOK_BACK):
+                # silent for ten minutes: it may have told of the failure before
+                silent = {one.equipment for one in batch} - {s.labels.get(label) for s in series} if level == 0 else set()
+                look(
+                    [
+                        one
+                        for one in batch
+                        if one.equipment in silent or _is_further_back(one, starts.get(one.incident_id), until - back)
+                    ],
+                    level + 1,
+                )
+
+    # what has just failed comes first: its users are still to be counted
+    look(sorted(group, key=lambda one: one.known_by, reverse=True), 0)
+    return looked
+
+
+def _starts(batch: list[Asked], label: str, series: list[Series]) -> dict[str, Start]:
+    by_equipment: dict[str | None, list[Series]] = defaultdict(list)
+    for s in series:
+        by_equipment[s.labels.get(label)].append(s)
+    return {one.incident_id: start for one in batch if (start := _first_bad(one, by_equipment[one.equipment]))}
+
+
+def _is_further_back(one: Asked, start: Start | None, seen_since: datetime) -> bool:
+    """No good sample was seen, or nothing at all of the time when it was known to have failed."""
+    return one.known_by <= seen_since if start is None else start.good_at is None
 
 
 def _range(expression: str | None, label: str, equipment: set[str], back: timedelta) -> str:
-    window = f"{int(back.total_seconds())}s"
-    if not expression:
-        return f"{EQUIPMENT_UP}{{{label}=~{any_of(equipment)}}}[{window}]"
-    if re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^{}]*\})?", expression.strip()):
-        return f"{expression.strip()}[{window}]"
-    # on a line of its own, as it may end in a comment
-    return f"({expression}\n)[{window}:{_STEP}]"
+    series, window = expression or EQUIPMENT_UP, f"{int(back.total_seconds())}s"
+    return f"{narrowed(series, label, equipment)}[{window if is_selector(series) else f'{window}:{_STEP}'}]"
 
 
 def _first_bad(one: Asked, series: list[Series]) -> Start | None:

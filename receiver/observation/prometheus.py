@@ -6,7 +6,7 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -22,6 +22,8 @@ from receiver.settings import PrometheusSettings, Secret
 
 MOST_MIB = 64
 """Larger answers are refused: read whole they would take a multiple of that in memory."""
+MOST_REMARKS = 1000
+"""So many remarks on the PromQL are told; then they are told anew, as after a restart."""
 MOST_CLOCK_SECONDS = 30
 MOST_AGE_SECONDS = 120
 """An answer is of the server's present: an older one came out of a cache, and is no measurement."""
@@ -66,7 +68,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
 
 class Series(msgspec.Struct, frozen=True, gc=False):
-    """One series' raw samples (Unix seconds, value), oldest first."""
+    """One series' samples, or its values at the steps asked for (Unix seconds, value), oldest first."""
 
     labels: dict[str, str]
     points: list[tuple[float, float]]
@@ -88,6 +90,7 @@ class _Answer(msgspec.Struct):
     data: _Data | None = None
     error: str = ""
     warnings: list[str] | None = None
+    infos: list[str] | None = None  # Prometheus 3, and Mimir
     is_partial: bool = msgspec.field(default=False, name="isPartial")  # VictoriaMetrics: a storage node did not answer
 
 
@@ -100,6 +103,7 @@ class Prometheus:
         self._unreachable: dict[str, str] = {}
         self._off: set[str] = set()
         self._told: float | None = None
+        self._remarks: set[tuple[str, ...]] = set()
         # the library's own default is three retries with back-off: a dead server would cost six seconds a query
         retry = Retry(total=None, connect=1, read=0, other=0, redirect=0, status=0, backoff_factor=0.1)
         self._client = PrometheusConnect(url=self._addresses[0], retry=retry, timeout=settings.timeout_seconds)
@@ -120,56 +124,68 @@ class Prometheus:
 
     def instant(self, query: str) -> list[Sample]:
         """The value of every series of `query` at the server's own present. Raises QueryFailed."""
-        entries = self._ask(query, None, "vector")
+        entries = self._ask("query", {"query": query}, "vector")
         return [Sample(entry.metric, entry.value[0], float(entry.value[1])) for entry in entries if entry.value]
 
     def raw(self, query: str, at: datetime) -> list[Series]:
         """The samples of a range selector (`series[1h]`) that ends at `at`. Raises QueryFailed."""
-        entries = self._ask(query, at, "matrix")
-        return [Series(entry.metric, [(moment, float(value)) for moment, value in entry.values]) for entry in entries]
+        return _series(self._ask("query", {"query": query, "time": _seconds(at)}, "matrix"))
+
+    def over(self, query: str, since: datetime, until: datetime, step: timedelta) -> list[Series]:
+        """The values of `query` at `since` and every `step` after it, up to `until`. Raises QueryFailed."""
+        form = {"query": query, "start": _seconds(since), "end": _seconds(until), "step": f"{step.total_seconds():.3f}"}
+        return _series(self._ask("query_range", form, "matrix"))
 
     def close(self) -> None:
         self._client.close()
 
-    def _ask(self, query: str, at: datetime | None, result_type: str) -> list[_Entry]:
+    def _ask(self, path: str, form: dict[str, str], result_type: str) -> list[_Entry]:
         try:
-            result = self._first_whole(query, at, result_type)
+            result = self._first_whole(path, form, result_type)
         except QueryFailed:
             QUERIES.labels("failed").inc()
             raise
         QUERIES.labels("ok").inc()
         return result
 
-    def _first_whole(self, query: str, at: datetime | None, result_type: str) -> list[_Entry]:
+    def _first_whole(self, path: str, form: dict[str, str], result_type: str) -> list[_Entry]:
         """The answer of the first address that has a whole one; each is asked once at most."""
         failures = {}
         for address in self._addresses:
             try:
-                result = _result(*self._post(address, query, at), result_type)
-                if at is None:
+                result, remarks = _result(*self._post(address, path, form), result_type)
+                if result_type == "vector":
                     _refuse_old(result, self._told)
             except _NotHere as failure:
                 ENDPOINT_UP.labels(address).set(0)
                 failures[address] = str(failure)
             else:
                 ENDPOINT_UP.labels(address).set(1)
+                self._tell(remarks, address, form["query"])
                 return result
         if len(failures) == 1:
             raise QueryFailed(*failures.values())
         raise QueryFailed("; ".join(f"{address}: {why}" for address, why in failures.items()))
 
-    def _post(self, address: str, query: str, at: datetime | None) -> tuple[int, bytearray]:
+    def _tell(self, remarks: list[str], address: str, query: str) -> None:
+        """Each set of remarks once: the same query comes with every tick."""
+        told = tuple(sorted(_clean(remark) for remark in remarks))
+        if not told or told in self._remarks:
+            return
+        if len(self._remarks) >= MOST_REMARKS:
+            self._remarks.clear()
+        self._remarks.add(told)
+        log.warning("Prometheus remarks on a query: look at its PromQL", prometheus=address, query=_clean(query), warnings=told)
+
+    def _post(self, address: str, path: str, form: dict[str, str]) -> tuple[int, bytearray]:
         if address in self._unreachable:
             raise _NotHere(self._unreachable[address])
-        form = {"query": query, "timeout": f"{self._timeout:g}"}
-        if at is not None:
-            form["time"] = f"{at.timestamp():.3f}"
         deadline = time.monotonic() + self._timeout
         try:
             # the client's own POST puts the query in the URL, where long ones are cut off, and drops the warnings
             with self._client._session.post(
-                f"{address}/api/v1/query",
-                data=form,
+                f"{address}/api/v1/{path}",
+                data=form | {"timeout": f"{self._timeout:g}"},
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
@@ -244,19 +260,25 @@ def _tls_reason(error: requests.exceptions.SSLError) -> str:
     return _clean(found[1]) if found else "no reason given"
 
 
-def _result(status: int, body: bytearray, result_type: str) -> list[_Entry]:
+def _result(status: int, body: bytearray, result_type: str) -> tuple[list[_Entry], list[str]]:
+    """The entries, and what was remarked on the PromQL."""
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _NotHere(f"Prometheus answered {status} with something else than an answer to a query") from None
+    warnings = answer.warnings or []
     if answer.status != "success" or answer.data is None:
         wrong_query = status in (400, 422)
-        raise (QueryFailed if wrong_query else _NotHere)(f"Prometheus answered {status}: {_clean(answer.error)}")
-    # some versions of Prometheus 2 have their remarks on the PromQL among the warnings; Prometheus 3 tells them apart
-    warnings = [warning for warning in answer.warnings or () if not warning.startswith("PromQL info: ")]
-    if warnings or answer.is_partial:
+        why = _clean("; ".join([answer.error, *warnings]))
+        raise (QueryFailed if wrong_query else _NotHere)(f"Prometheus answered {status}: {why}")
+    # remarks on the PromQL begin so; anything else says that a store, a remote read or a node gave nothing. So does "3 more
+    # warnings omitted": nobody can tell which
+    missing = [warning for warning in warnings if not warning.startswith(_REMARKS)]
+    remarks = [*(warning for warning in warnings if warning.startswith(_REMARKS)), *(answer.infos or ())]
+    if missing or answer.is_partial:
         # a partial answer is too low a number, and nothing in the number says so
-        raise _NotHere(f"Prometheus answered in part: {_clean('; '.join(warnings)) or 'a storage node did not answer'}")
+        missing = missing or ["a storage node did not answer"]
+        raise _NotHere(f"Prometheus answered in part: {_clean('; '.join([*missing, *remarks]))}")
     if answer.data.result_type != result_type:
         raise QueryFailed(f"the query gives a {_clean(answer.data.result_type)}, needed is a {result_type}: correct its PromQL")
     try:
@@ -266,7 +288,19 @@ def _result(status: int, body: bytearray, result_type: str) -> list[_Entry]:
                 float(value)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
         raise QueryFailed("Prometheus answered with values that are no numbers") from None
-    return entries
+    return entries, remarks
+
+
+_REMARKS = ("PromQL info: ", "PromQL warning: ")
+"""From 2.48 on among the warnings; Prometheus 3 puts the first kind among `infos`, Mimir as well."""
+
+
+def _series(entries: list[_Entry]) -> list[Series]:
+    return [Series(entry.metric, [(moment, float(value)) for moment, value in entry.values]) for entry in entries]
+
+
+def _seconds(moment: datetime) -> str:
+    return f"{moment.timestamp():.3f}"
 
 
 def _refuse_old(entries: list[_Entry], told: float | None) -> None:
@@ -290,6 +324,24 @@ def quoted(value: str) -> str:
 def any_of(values: Iterable[str]) -> str:
     """A PromQL pattern literal that fits just these values (RE2 syntax, anchored by Prometheus)."""
     return quoted("|".join(_escape_pattern(value) for value in sorted(values)))
+
+
+def is_selector(expression: str) -> bool:
+    """Whether samples can be asked of it as they are: `series` or `series{…}`. Any other PromQL needs a subquery."""
+    return _SELECTOR.fullmatch(expression.strip()) is not None
+
+
+def narrowed(expression: str, label: str, values: Iterable[str]) -> str:
+    """The series of `expression` with one of these values of `label` ("" fits those without it). A selector stays one."""
+    if found := _SELECTOR.fullmatch(expression.strip()):
+        others = found[2] or ""
+        return f"{found[1]}{{{label}=~{any_of(values)}{',' if others.strip() else ''}{others}}}"
+    # no operator picks series by a pattern: mark those that fit, then keep what is marked. A line of its own for a comment's sake
+    marked = f'label_replace((\n{expression}\n), "art58_asked", "1", "{label}", {any_of(values)})'
+    return f'({marked} and on (art58_asked) label_replace(vector(1), "art58_asked", "1", "", ""))'
+
+
+_SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{([^{}]*)\})?")
 
 
 def _escape_pattern(value: str) -> str:

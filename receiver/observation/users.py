@@ -1,34 +1,24 @@
-"""How many users are hit: one query per distinct expression and tick for all incidents together, joined in memory."""
+"""How many users are hit: one query a tick for all normalised series, one for each PromQL of one's own, joined in memory."""
 
 import math
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 import msgspec
 
-from receiver.catalogue import (
-    CALL_LOSS_RATIO,
-    CALLS,
-    CALLS_PER_PERSON,
-    CALLS_USUAL,
-    EMERGENCY_CALLS_AFFECTED,
-    EQUIPMENT_UP,
-    REGISTRATIONS,
-    REGISTRATIONS_USUAL,
-    UNABLE,
-    UNDER_EQUIPMENT,
-    Catalogue,
-    Service,
-)
+from receiver.catalogue import Catalogue, Service
+from receiver.catalogue.inputs import NEEDS, REFINED_BY, SERIES
 from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, any_of, quoted
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """One number out of one query: when sampled, and in which unit users are counted."""
+    """One number out of one query: when sampled (None: the catalogue gives it), and in which unit users are counted."""
 
     value: float
-    at: datetime
+    at: datetime | None
     query: str
     unit: str
 
@@ -38,7 +28,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one expression said: readings by equipment and all of them together, or why it could not be asked."""
+    """What one question was answered: readings by equipment and all of them together, or why it could not be asked."""
 
     query: str
     by_equipment: dict[str, Reading] = {}
@@ -53,131 +43,162 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class UsersObserved(msgspec.Struct, frozen=True):
-    """The answers for one service at one tick; None: not asked of a service of this kind."""
+    """The answers for one service at one tick, by input of the catalogue; none to what is not asked of a service of its family."""
 
-    unable: Answer
-    under_equipment: Answer
-    equipment_up: Answer | None = None
-    call_loss_ratio: Answer | None = None
-    emergency_calls_affected: Answer | None = None
-    calls_usual: Answer | None = None
-    calls: Answer | None = None
-    calls_per_person: Answer | None = None
-    registrations_usual: Answer | None = None
-    registrations: Answer | None = None
+    answers: dict[str, Answer]
 
     def to(self, question: str) -> Answer | None:
-        answer: Answer | None = getattr(self, question)
-        return answer
+        return self.answers.get(question)
+
+    def reading(self, question: str, equipment: str | None) -> Reading | None:
+        answer = self.answers.get(question)
+        return answer.reading(equipment) if answer else None
 
 
-class _Input(msgspec.Struct, frozen=True):
-    """A question: its normalised series, whether that has the label `service`, and what several series of one equipment make."""
-
-    series: str
-    of_service: bool
-    together: Callable[[list[float]], float]
+def _parts(values: list[float]) -> float:
+    return sum(values)
 
 
-_INPUTS = {
-    # say by prefecture: parts of the same number
-    "unable": _Input(UNABLE, True, sum),
-    "under_equipment": _Input(UNDER_EQUIPMENT, True, sum),
-    # it works where all of them say so, and is hit where one of them says so
-    "equipment_up": _Input(EQUIPMENT_UP, False, min),
-    "call_loss_ratio": _Input(CALL_LOSS_RATIO, True, max),
-    "emergency_calls_affected": _Input(EMERGENCY_CALLS_AFFECTED, True, max),
-    "calls_usual": _Input(CALLS_USUAL, True, sum),
-    "calls": _Input(CALLS, True, sum),
-    "calls_per_person": _Input(CALLS_PER_PERSON, True, max),
-    "registrations_usual": _Input(REGISTRATIONS_USUAL, True, sum),
-    "registrations": _Input(REGISTRATIONS, True, sum),
+_TOGETHER: dict[str, Callable[[list[float]], float]] = {
+    # it works where all of its series say so, and is hit where one of them says so
+    "equipment_up": min,
+    **dict.fromkeys(("call_loss_ratio", "emergency_calls_affected", "calls_per_person", "bytes_per_user_hour"), max),
+    **dict.fromkeys(("meetings_per_host_month", "meeting_hours", "business_days_month", "business_hours_day"), max),
 }
-_EVERY = ("unable", "under_equipment")
-_EMERGENCY_VOICE = (*_EVERY, "equipment_up", "call_loss_ratio", "emergency_calls_affected")
-_OTHER_VOICE = (*_EVERY, "calls_usual", "calls", "calls_per_person", "registrations_usual", "registrations")
+"""What several series of one equipment make, say by prefecture; all others are parts of the same number."""
+
+_OF_EVERY_SERVICE = ("equipment_up",)
+"""Their series have no label `service`."""
+
+Found = list[Sample] | QueryFailed
 
 
 def observe(prometheus: Prometheus, catalogue: Catalogue, hit: dict[str, set[str | None]]) -> dict[str, UsersObserved]:
     """Ask for the services in `hit` (name -> equipment that failed; None: not named). Never raises: a failure is an answer."""
-    queries: dict[tuple[str, str], str] = {}
-    for name in hit:
-        for kind in asked_of(catalogue.by_name[name]):
-            own = getattr(catalogue.by_name[name].users, kind)
-            queries[name, kind] = own or _selector(kind, catalogue.by_name[name], hit, catalogue)
-    results = {query: _ask(prometheus, query) for query in sorted(set(queries.values()))}
-    answers: dict[str, dict[str, Answer]] = {name: {} for name in hit}
-    for (name, kind), query in queries.items():
-        answers[name][kind] = _answer(kind, catalogue.by_name[name], query, results[query])
-    return {name: UsersObserved(**its) for name, its in answers.items()}
-
-
-def series_of(question: str) -> str:
-    """The normalised series that answers a question, where the catalogue has no PromQL of its own."""
-    return _INPUTS[question].series
+    services = [catalogue.by_name[name] for name in hit]
+    shared = _ask_shared(prometheus, services, hit)
+    own = {given for s in services for question in asked_of(s) if isinstance(given := getattr(s.users, question), str)}
+    asked = {query: ask(prometheus, query) for query in sorted(own)}
+    return {
+        service.name: UsersObserved(
+            {
+                question: _answer(question, service, getattr(service.users, question), shared, asked)
+                for question in asked_of(service)
+            }
+        )
+        for service in services
+    }
 
 
 def asked_of(service: Service) -> tuple[str, ...]:
-    if service.kind != "voice":
-        return _EVERY
-    return _EMERGENCY_VOICE if service.is_emergency_voice else _OTHER_VOICE
+    """The inputs that the methods of a service need or take into account, without those of a range of time."""
+    asked = (question for method in service.methods for question in (*NEEDS[method], *REFINED_BY.get(method, ())))
+    return tuple(question for question in dict.fromkeys(asked) if question != "traffic")
 
 
-def _selector(kind: str, service: Service, hit: dict[str, set[str | None]], catalogue: Catalogue) -> str:
-    """One selector for every service that uses the normalised series and the same equipment label: one query for all of them."""
-    sharing = {
-        name
-        for name in hit
-        if catalogue.by_name[name].equipment_label == service.equipment_label
-        and kind in asked_of(catalogue.by_name[name])
-        and getattr(catalogue.by_name[name].users, kind) is None
-    }
-    matchers = [f"service=~{any_of(sharing)}"] if _INPUTS[kind].of_service else []
-    equipment = {unit for name in sharing for unit in hit[name]}
+def _ask_shared(
+    prometheus: Prometheus, services: list[Service], hit: dict[str, set[str | None]]
+) -> dict[tuple[str, str, str], Found]:
+    """The samples of the normalised series by (equipment label, series, service; "" where it has none): one query for all services
+    of one equipment label, and one for the equipment's own state.
+    """
+    groups: dict[tuple[str, bool], list[Service]] = defaultdict(list)
+    names: dict[tuple[str, bool], set[str]] = defaultdict(set)
+    for service in services:
+        for question in asked_of(service):
+            if getattr(service.users, question) is None:
+                group = service.equipment_label, question not in _OF_EVERY_SERVICE
+                names[group].add(SERIES[question])
+                if service not in groups[group][-1:]:
+                    groups[group].append(service)
+    found: dict[tuple[str, str, str], Found] = {}
+    for (label, of_service), sharing in sorted(groups.items()):
+        series = names[label, of_service]
+        result = ask(prometheus, selector(series, label, [service.name for service in sharing], hit, of_service=of_service))
+        of_whom = [service.name for service in sharing] if of_service else [""]
+        if isinstance(result, QueryFailed):
+            found |= dict.fromkeys(((label, name, service) for name in series for service in of_whom), result)
+            continue
+        by_series: dict[tuple[str, str], list[Sample]] = {(name, service): [] for name in series for service in of_whom}
+        for sample in result:
+            key = sample.labels.get("__name__", ""), sample.labels.get("service", "") if of_service else ""
+            if key in by_series:  # what was not asked for is nobody's number
+                by_series[key].append(sample)
+        found |= {(label, *key): samples for key, samples in by_series.items()}
+    return found
+
+
+def selector(
+    series: Collection[str],
+    label: str,
+    services: Collection[str],
+    hit: Mapping[str, AbstractSet[str | None]],
+    *,
+    of_service: bool = True,
+) -> str:
+    """PromQL: these series of these services, of the equipment that is hit; of all of it where one is not named."""
+    matchers = [f"__name__=~{any_of(series)}"]
+    matchers += [f"service=~{any_of(services)}"] if of_service else []
+    equipment = {unit for service in services for unit in hit[service]}
     named = {unit for unit in equipment if unit is not None}
-    if named == equipment:
-        matchers.append(f"{service.equipment_label}=~{any_of(named)}")
-    return f"{_INPUTS[kind].series}{{{','.join(matchers)}}}"
+    matchers += [f"{label}=~{any_of(named)}"] if named == equipment else []
+    return f"{{{','.join(matchers)}}}"
 
 
-def _ask(prometheus: Prometheus, query: str) -> list[Sample] | QueryFailed:
+def ask(prometheus: Prometheus, query: str) -> Found:
     try:
         return prometheus.instant(query)
     except QueryFailed as error:
         return error
 
 
-def _answer(kind: str, service: Service, query: str, result: list[Sample] | QueryFailed) -> Answer:
+def _answer(
+    question: str,
+    service: Service,
+    given: str | float | None,
+    shared: dict[tuple[str, str, str], Found],
+    asked: dict[str, Found],
+) -> Answer:
+    if isinstance(given, float | int):
+        constant = Reading(float(given), None, f"{given:g} ({question} of {service.name} in the catalogue)", "")
+        return Answer(constant.query, {"": constant}, together=constant)
+    label, of_service = service.equipment_label, question not in _OF_EVERY_SERVICE
+    query = given or series_of(question, service.name)
+    result = asked[given] if given else shared[label, SERIES[question], service.name if of_service else ""]
     if isinstance(result, QueryFailed):
         return Answer(query, problem=str(result))
-    its, is_own = _INPUTS[kind], getattr(service.users, kind) is not None
     by_equipment: dict[str, list[Sample]] = {}
     for sample in result:
-        if not is_own and its.of_service and sample.labels.get("service") != service.name:
-            continue
         if not math.isfinite(sample.value) or sample.value < 0:
-            return Answer(query, problem=f"the query gave {sample.value:g} {_COUNTED.get(kind, kind)} for {_shown(sample.labels)}")
-        by_equipment.setdefault(sample.labels.get(service.equipment_label, ""), []).append(sample)
-    readings = {}
-    for equipment, samples in by_equipment.items():
-        matchers = [f"service={quoted(service.name)}"] if its.of_service else []
-        # the question that gives just this number: what was asked was asked for many at once
-        just_this = f"{its.series}{{{','.join([*matchers, f'{service.equipment_label}={quoted(equipment)}'])}}}"
-        together = its.together([sample.value for sample in samples])
-        first = samples[0]
-        readings[equipment] = Reading(together, first.moment, query if is_own else just_this, first.labels.get("unit", ""))
-    return Answer(query, readings, together=_together(its, query, list(readings.values())))
+            what = "users" if SERIES[question].startswith("art58:users_") else question
+            return Answer(query, problem=f"the query gave {sample.value:g} {what} for {shown_labels(sample.labels)}")
+        by_equipment.setdefault(sample.labels.get(label, ""), []).append(sample)
+    if not by_equipment:
+        return Answer(query)
+    together = _TOGETHER.get(question, _parts)
+    # the question that gives just this number: what was asked was asked for many at once
+    just_this = f"{query.removesuffix('}')}{',' if of_service else '{'}{label}="
+    readings = {
+        equipment: Reading(
+            samples[0].value if len(samples) == 1 else together([sample.value for sample in samples]),
+            samples[0].moment,
+            given or f"{just_this}{quoted(equipment)}}}",
+            samples[0].labels.get("unit", ""),
+        )
+        for equipment, samples in by_equipment.items()
+    }
+    first = next(iter(readings.values()))
+    all_together = Reading(together([r.value for r in readings.values()]), first.at, query, first.unit)
+    return Answer(query, readings, together=all_together)
 
 
-def _together(its: _Input, query: str, readings: list[Reading]) -> Reading | None:
-    if not readings:
-        return None
-    return Reading(its.together([r.value for r in readings]), max(r.at for r in readings), query, readings[0].unit)
+def series_of(question: str, service: str | None = None) -> str:
+    """The normalised series that answers a question, of one service if it is named and the series tells of services."""
+    of_service = service is not None and question not in _OF_EVERY_SERVICE
+    return SERIES[question] + (f"{{service={quoted(service or '')}}}" if of_service else "")
 
 
-_COUNTED = {"unable": "users", "under_equipment": "users"}
-
-
-def _shown(labels: dict[str, str]) -> str:
-    text = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+def shown_labels(labels: Mapping[str, str]) -> str:
+    """Labels of others, fit for a person's eyes."""
+    text = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
     return re.sub(r"[\x00-\x1f\x7f]", " ", text)[:120]

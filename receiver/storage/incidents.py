@@ -94,6 +94,13 @@ def save(connection: Connection, *changed: Incident) -> None:
             connection.execute(update(incidents).where(incidents.c.id == bindparam("its_id")), old)
 
 
+def failing_since(connection: Connection, since: datetime) -> list[tuple[str | None, datetime, datetime | None]]:
+    """Equipment, start and recovery (None: not yet) of every incident that was not over at `since`."""
+    columns = incidents.c.equipment, incidents.c.failure_started_at, incidents.c.restored_at
+    query = select(*columns).where(incidents.c.restored_at.is_(None) | (incidents.c.restored_at >= since))
+    return [(equipment, started_at, restored_at) for equipment, started_at, restored_at in connection.execute(query)]
+
+
 def count_by_state(connection: Connection) -> dict[str, int]:
     query = select(incidents.c.state, func.count()).group_by(incidents.c.state)
     return {state: number for state, number in connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy

@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from receiver.cli import config, main
+from receiver.law.conference import BusinessHours
 from receiver.law.rulebook import rulebook_named, shipped
-from receiver.settings import Secret, TlsSettings
+from receiver.settings import Calendar, Secret, TlsSettings
 from tests import own_rulebooks
 
 MINIMAL = """\
@@ -65,11 +66,27 @@ services:
       unable: sum by (equipment) (voice_attempts_failed)
       under_equipment: sum by (equipment) (voice_subscribers)
       equipment_up: min by (equipment) (up)
+      calls_per_person: 2
+    quality: {talking_impossible: noisy_calls, all_traffic_down: 0}
+    facility: comparable
+    installed_by_the_carrier: true
+    count_by: direct
   - name: mail
     kind: email
     charged: false
     monthly_users_previous_fy: 12000000
     match: ['service=~"mail|webmail"', 'severity!="info"']
+comparable_days:
+  weeks: 8
+  at_least: 4
+  year_end: [12-30, 01-04]
+  obon: [08-12, 08-15]
+  bridges: false
+  skip: ["2026-09-09", "2026-10-10"]
+business_hours:
+  spans: [{opens: "19:00", closes: "00:00"}, {opens: "08:30", closes: "19:00"}]
+  weekdays: [mon, sat]
+  holidays_off: false
 """
 
 SECRET = "hunter2-is-my-s3cret"
@@ -227,6 +244,69 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "expected `str` matching regex",
         "Correct the value",
     ),
+    **{
+        name: (MINIMAL + f"comparable_days:\n  {section}\n", 11 + section.count("\n") + 1, f"comparable_days.{key}", wrong, cure)
+        for name, section, key, wrong, cure in (
+            ("no week", "weeks: 0", "weeks", "expected `int` >= 1", "Correct the value"),
+            ("more than a year back", "weeks: 54", "weeks", "expected `int` <= 53", "Correct the value"),
+            ("no day asked for", "at_least: 0", "at_least", "expected `int` >= 1", "Correct the value"),
+            (
+                "more days than there are",
+                "weeks: 4\n  at_least: 5",
+                "at_least",
+                "is more than 4 week(s) hold",
+                "Ask for fewer days",
+            ),
+            ("a day of no year", 'obon:\n  - "02-28"\n  - "02-31"', "obon[1]", "02-31 is no day of any year", 'like "12-29"'),
+            ("New Year on a day of no year", 'year_end: ["11-31", "01-03"]', "year_end[0]", "11-31 is no day", 'like "12-29"'),
+            ("no month", 'obon: ["08-01", "13-02"]', "obon[1]", "matching regex", "Correct the value"),
+            ("a month-day and a line end", 'obon: ["08-13", "08-16\\n"]', "obon[1]", "matching regex", "Correct the value"),
+            ("one end of Obon", "obon: [08-13]", "obon", "expected `array` of length >= 2", "Correct the value"),
+            ("three ends of Obon", "obon: [08-13, 08-14, 08-15]", "obon", "expected `array` of length <= 2", "Correct the value"),
+            ("Obon the wrong way round", "obon: [08-16, 08-13]", "obon", "is 364 days long", "the first day, then the last"),
+            ("New Year the wrong way round", "year_end: [01-03, 12-29]", "year_end", "is 362 days long", "the first day, then"),
+            ("no day to skip", "skip:\n  - 2026-09-09\n  - 2026-02-30", "skip[1]", "invalid RFC3339 encoded date", "Correct"),
+            ("unknown key of comparable days", "week: 6", "week", "unknown key", "known are weeks, at_least"),
+        )
+    },
+    **{
+        name: (MINIMAL + f"business_hours:\n  {section}\n", 11 + section.count("\n") + 1, f"business_hours.{key}", wrong, cure)
+        for name, section, key, wrong, cure in (
+            ("no span", "spans: []", "spans", "expected `array` of length >= 1", "Correct the value"),
+            ("no day worked", "weekdays: []", "weekdays", "expected `array` of length >= 1", "Correct the value"),
+            ("no day of the week", "weekdays: [mon, monday]", "weekdays[1]", "invalid enum value 'monday'", "Correct the value"),
+            (
+                "a clock time and a line end",
+                'spans: [{opens: "09:00\\n", closes: "17:00"}]',
+                "spans[0].opens",
+                "matching regex",
+                "Correct the value",
+            ),
+            (
+                "digits of another script",
+                'spans: [{opens: "09:00", closes: "1７:00"}]',
+                "spans[0].closes",
+                "matching regex",
+                "Correct the value",
+            ),
+            ("a span over midnight", 'spans: [{opens: "22:00", closes: "06:00"}]', "spans[0].closes", "is not after", "two spans"),
+            ("a span without a length", 'spans: [{opens: "09:00", closes: "09:00"}]', "spans[0].closes", "is not after", "later"),
+            (
+                "spans that overlap",
+                'spans:\n  - {opens: "12:00", closes: "13:01"}\n  - {opens: "13:00", closes: "18:00"}',
+                "spans[1].opens",
+                "is before another span closes (13:01)",
+                "do not overlap",
+            ),
+            (
+                "a span to midnight and one in it",
+                'spans:\n  - {opens: "20:00", closes: "00:00"}\n  - {opens: "23:00", closes: "23:30"}',
+                "spans[1].opens",
+                "is before another span closes (24:00)",
+                "do not overlap",
+            ),
+        )
+    },
     "one address of the same data twice": (
         changed("  url: http://127.0.0.1:9090\n", "  url: http://127.0.0.1:9090\n  also: [http://b, http://127.0.0.1:9090/]\n"),
         3,
@@ -364,6 +444,62 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "services[0].emergency_calls",
         FACT,
         "Say true or false: does it handle 110, 118, 119?",
+    ),
+    "audio and video of a web conference as something else": (
+        changed(MATCH, MATCH + "\n    web_conference: audio_video"),
+        8,
+        "services[0].kind",
+        "this function of a web conference is judged as voice, emergency_calls: false",
+        "Write kind: voice, emergency_calls: false",
+    ),
+    "paid chat of a web conference as voice": (
+        changed(MATCH, MATCH + "\n    charged: true\n    web_conference: chat"),
+        8,
+        "services[0].kind",
+        "this function of a web conference is judged as other",
+        "Write kind: other",
+    ),
+    "a method of other services": (
+        changed(MATCH, MATCH + "\n    count_by: traffic_difference"),
+        11,
+        "services[0].count_by",
+        "traffic_difference does not count such a service",
+        "Write one of emergency_call_loss, emergency_all_under_equipment, direct, call_shortfall",
+    ),
+    "an installer of nothing": (
+        changed(MATCH, MATCH + "\n    installed_by_the_carrier: true"),
+        7,
+        "services[0].facility",
+        "installed_by_the_carrier speaks of a facility, and none is named",
+        "Name it, or leave both out",
+    ),
+    "a yes that is none": (
+        changed(MATCH, MATCH + "\n    quality:\n      connects: 0.5"),
+        12,
+        "services[0].quality.connects",
+        "0.5 is neither 0 nor 1",
+        "Write 0, 1 or PromQL",
+    ),
+    "a percentage for a share": (
+        changed(MATCH, MATCH + "\n    users:\n      call_loss_ratio: 70"),
+        12,
+        "services[0].users.call_loss_ratio",
+        "70 is more than 1",
+        "Write a share (0.7), not a percentage (70)",
+    ),
+    "a negative number of users": (
+        changed(MATCH, MATCH + "\n    users:\n      under_equipment: -1"),
+        12,
+        "services[0].users.under_equipment",
+        "expected",
+        "Correct the value",
+    ),
+    "equipment under itself": (
+        MINIMAL + "equipment:\n  units:\n    - {name: a, parent: a}\n",
+        13,
+        "equipment.units[0].parent",
+        "",
+        "",
     ),
     "mail without charge": (
         changed(FACTS, "    kind: email\n"),
@@ -849,6 +985,12 @@ def test_the_schema_accepts_a_good_configuration(schema: dict[str, Any], text: s
         "password in an address",
         "unknown kind of ticket",
         "colon in a user name",
+        "more than a year back",
+        "a month-day and a line end",
+        "one end of Obon",
+        "no day worked",
+        "no day of the week",
+        "digits of another script",
     ],
 )
 def test_the_schema_refuses_what_the_types_refuse(schema: dict[str, Any], bad: str) -> None:
@@ -879,6 +1021,41 @@ def test_what_the_deadlines_depend_on_is_read_as_the_law_takes_it(check: Check, 
     assert duties.quiet
     assert (duties.quiet.begins, duties.quiet.ends) == (time(22), time(6))
     assert duties.closed_days == {date(2026, 12, 28)}
+
+
+def test_comparable_days_are_read_as_they_are_chosen_by(check: Check, file: Path) -> None:
+    check(WHOLE)
+    settings, *_ = config.load(file)
+    assert settings.comparable_days.calendar == Calendar(
+        weeks=8,
+        at_least=4,
+        year_end=("12-30", "01-04"),
+        obon=("08-12", "08-15"),
+        bridges=False,
+        skip=frozenset({date(2026, 9, 9), date(2026, 10, 10)}),
+    )
+
+
+def test_business_hours_are_read_as_the_law_takes_them(check: Check, file: Path) -> None:
+    check(WHOLE)
+    settings, *_ = config.load(file)
+    hours = settings.business_hours.of_the_law(frozenset({date(2026, 11, 3)}))
+    assert hours == BusinessHours(
+        spans=((time(19), time(0)), (time(8, 30), time(19))),
+        weekdays=frozenset({0, 5}),
+        holidays=frozenset({date(2026, 11, 3)}),
+    )
+    assert settings.business_hours.holidays_off is False
+
+
+def test_without_settings_days_and_hours_are_the_usual_ones(check: Check, file: Path) -> None:
+    check(MINIMAL)
+    settings, *_ = config.load(file)
+    assert settings.comparable_days.calendar == Calendar()
+    assert settings.business_hours.holidays_off is True
+    assert settings.business_hours.of_the_law(frozenset()) == BusinessHours(
+        spans=((time(9), time(12)), (time(13), time(18))), weekdays=frozenset(range(5))
+    )
 
 
 def openssl(folder: Path, *arguments: str) -> None:

@@ -4,6 +4,7 @@ Where the real one can be had it is used: tests/observation and tests/integratio
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 Labels = tuple[tuple[str, str], ...]
 Answer = dict[str, Any]
+AVERAGE = re.compile(
+    r"avg_over_time\((?P<name>[\w:]+)(?:\{.*\})?\[(?P<window>\d+)s\](?: offset (?P<offset>\d+)d)?\), "
+    r'"art58_days_before", "(?P<days>\d+)"'
+)
 UNREACHABLE = "is down: it cannot be reached"
 CLOCKS = {"has a clock that is 10 minutes ahead": 600, "has a clock that is 10 minutes behind": -600}
 SLOW = ("takes too long to answer", "sends its answer too slowly")
@@ -35,6 +40,7 @@ class FakePrometheus:
         self.asked: list[str] = []
         self._app = Flask(__name__)
         self._app.add_url_rule("/api/v1/query", view_func=self._query, methods=["POST"])
+        self._app.add_url_rule("/api/v1/query_range", view_func=self._range, methods=["POST"])
         self._listen(0)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -88,6 +94,30 @@ class FakePrometheus:
         answer = _answer(kind, self._history(query, float(request.form["time"])) if kind == "matrix" else self._vector(query, now))
         return FAULTS[self.fault](answer) if self.fault else _response(answer)
 
+    def _range(self) -> Response:
+        """The averages that receiver.observation.history asks for, whatever their braces ask for."""
+        form = request.form
+        self.asked.append(form["query"])
+        if self.down:
+            return Response("down for the test", 503)
+        steps = range(int(float(form["start"])), int(float(form["end"])) + 1, int(float(form["step"])))
+        answer = _answer(
+            "matrix", [one for term in AVERAGE.finditer(form["query"]) for one in self._averages(steps, **term.groupdict())]
+        )
+        return FAULTS[self.fault](answer) if self.fault else _response(answer)
+
+    def _averages(self, steps: range, name: str, window: str, offset: str | None, days: str) -> Iterator[Answer]:
+        for (series, labels), points in self.history.items():
+            if series != name:
+                continue
+            values = []
+            for at in steps:
+                until = at - int(offset or 0) * 86400
+                seen = [value for moment, value in points if until - int(window) < moment <= until]
+                values += [[at, str(sum(seen) / len(seen))]] if seen else []
+            if values:
+                yield {"metric": {**dict(labels), "art58_days_before": days}, "values": values}
+
     def _present(self) -> float:
         """Its clock, also in the header `Date`."""
         return (self.now or time.time()) + CLOCKS.get(self.fault or "", 0)
@@ -96,7 +126,7 @@ class FakePrometheus:
         return [
             {"metric": {"__name__": name, **dict(labels)}, "value": [now, str(value)]}
             for (name, labels), value in self.series.items()
-            if query.startswith(name)
+            if _asks_for(query, name)
         ]
 
     def _history(self, query: str, until: float) -> list[Answer]:
@@ -105,6 +135,12 @@ class FakePrometheus:
             for (name, labels), points in self.history.items()
             if query.startswith(name)
         ]
+
+
+def _asks_for(query: str, name: str) -> bool:
+    """A selector begins with the name of its series, or with a pattern of several names."""
+    several = re.match(r'\{__name__=~"([^"]*)"', query)
+    return name in several[1].split("|") if several else query.startswith(name)
 
 
 def _answer(kind: str, result: Any) -> Answer:
@@ -163,7 +199,7 @@ def _endless(_: Answer) -> Response:
 
 def _forgotten(answer: Answer) -> Response:
     """Before the first scrape: nothing is known but its own alerts, since now."""
-    found = [one for one in answer["data"]["result"] if one["metric"]["__name__"] == "ALERTS_FOR_STATE"]
+    found = [one for one in answer["data"]["result"] if one["metric"].get("__name__") == "ALERTS_FOR_STATE"]
     return _response(
         _answer(answer["data"]["resultType"], [one | {"value": [one["value"][0], str(one["value"][0])]} for one in found])
     )

@@ -8,9 +8,13 @@ import pytest
 
 from receiver.catalogue import Service
 from receiver.incidents.assess import assess
+from receiver.incidents.count import Told
+from receiver.law.impairment import ObservedData, ObservedGuaranteed, ObservedVoice
+from receiver.law.provisions import Text
 from receiver.law.rulebook import shipped
 from receiver.law.wording import NO_SERIES
 from receiver.model import Assessment, Incident
+from receiver.observation.quality import Quality
 from receiver.observation.users import Answer, Reading, UsersObserved
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -38,9 +42,12 @@ def news(
     previous: Assessment | None = None,
     restored_at: datetime | None = None,
     service: Service = VOICE,
+    quality: Quality | None = None,
+    **others: Answer,
 ) -> Assessment | None:
-    observed = UsersObserved(unable, under, emergency_calls_affected=UNAFFECTED)
-    return assess(INCIDENT, service, restored_at, observed, previous, shipped(), timedelta(minutes=30), T0 + after)
+    answers = {"unable": unable, "under_equipment": under, "emergency_calls_affected": UNAFFECTED} | others
+    told = Told(UsersObserved(answers), quality=quality)
+    return assess(INCIDENT, service, restored_at, told, previous, shipped(), timedelta(minutes=30), T0 + after)
 
 
 def assessed(*what: Any, **more: Any) -> Assessment:
@@ -146,3 +153,103 @@ def test_all_users_under_the_equipment_may_wobble_while_the_users_hit_are_measur
     lost = assessed(failed(), answer(90_001), timedelta(minutes=6), first)
     assert news(failed(), answer(90_001), timedelta(minutes=7), lost) is None
     assert news(failed(), answer(90_002), timedelta(minutes=7), lost)
+
+
+NOTHING = answer(None)
+DATA = Service(name="data", kind="internet_access", charged=True, match=('service="data"',))
+STOPPED, SLOW = Quality(ObservedData(connects=False)), Quality(ObservedVoice(silent_or_one_way=False, talking_impossible=True))
+
+
+def test_what_is_seen_of_a_stop_or_a_degradation_is_kept_and_told() -> None:
+    first = assessed(answer(7), NOTHING, quality=STOPPED)
+    assert first.effect == "stop"
+    assert any(number.en.startswith("Quality: a stop (no link or session") for number in first.explanation.numbers)
+    both = assessed(answer(7), NOTHING, HOUR, first, quality=SLOW)
+    assert both.effect == "both"
+    # well again, silent, or failing: what was seen was seen
+    for now in (Quality(ObservedData(connects=True)), None, Quality(ObservedData(connects=True), problem="Prometheus is down")):
+        assert news(answer(7), NOTHING, HOUR, both, quality=now) is None
+
+
+def test_a_quality_that_is_not_known_is_neither_a_stop_nor_normal() -> None:
+    met = ObservedGuaranteed(measured=10, sla=10)
+    for quality in (None, Quality(ObservedData()), Quality(met, problem="Prometheus is down")):
+        one = assessed(answer(7), NOTHING, quality=quality)
+        assert one.effect == "unknown"
+        assert not any(number.en.startswith("Quality: normal") for number in one.explanation.numbers)
+    assert assessed(answer(7), NOTHING, quality=Quality(ObservedData(connects=False), problem="so much is known")).effect == "stop"
+
+
+def test_evidence_of_the_quality_is_told() -> None:
+    quality = Quality(ObservedData(connects=False), evidence=(Text("根拠", "what it rests on"),))
+    assert Text("根拠", "what it rests on") in assessed(answer(7), NOTHING, quality=quality).explanation.numbers
+
+
+CABLE = Service(
+    name="cable",
+    kind="other",
+    facility="submarine_cable",
+    installed_by_the_carrier=True,
+    match=('service="cable"',),
+    users_total=100,
+)
+DEAD, ALIVE = (Quality(ObservedData(), all_traffic_down=down) for down in (True, False))
+
+
+def test_a_cable_without_any_traffic_is_major_after_two_hours_whatever_its_users() -> None:
+    first = assessed(NOTHING, NOTHING, HOUR, service=CABLE, quality=DEAD)
+    assert (first.verdict, first.major_expected_at, first.candidate) == ("none", T0 + 2 * HOUR, False)
+    near = assessed(NOTHING, NOTHING, 2 * HOUR - timedelta(minutes=20), first, service=CABLE, quality=DEAD)
+    assert near.candidate
+    major = assessed(NOTHING, NOTHING, 2 * HOUR, near, service=CABLE, quality=DEAD)
+    assert (major.verdict, major.major_since) == ("major", T0 + 2 * HOUR)
+    # it was so for two hours: traffic that flows again takes nothing back, nor does silence
+    assert news(NOTHING, NOTHING, 2 * HOUR + timedelta(minutes=1), major, service=CABLE, quality=ALIVE) is None
+    assert news(NOTHING, NOTHING, 2 * HOUR + timedelta(minutes=1), major, service=CABLE) is None
+
+
+def test_traffic_over_a_cable_that_comes_back_in_time_is_no_case_of_clause_2() -> None:
+    first = assessed(NOTHING, NOTHING, HOUR, service=CABLE, quality=DEAD)
+    back = assessed(NOTHING, NOTHING, HOUR + timedelta(minutes=30), first, service=CABLE, quality=ALIVE)
+    assert (back.all_traffic_down, back.major_expected_at) == (False, None)
+    assert assessed(NOTHING, NOTHING, 3 * HOUR, back, service=CABLE, quality=ALIVE).verdict == "periodic"
+
+
+def test_the_cable_of_another_carrier_is_none_of_clause_2() -> None:
+    leased = msgspec.structs.replace(CABLE, installed_by_the_carrier=False)
+    assert assessed(NOTHING, NOTHING, 3 * HOUR, service=leased, quality=DEAD).verdict == "periodic"
+
+
+def test_users_of_a_stop_and_of_a_degradation_are_judged_together_and_kept_apart() -> None:
+    """20,000 and 15,000 are 20,000 at least and 35,000 at most: nobody knows who is in both."""
+    one = assessed(NOTHING, NOTHING, 2 * HOUR, service=DATA, stopped=answer(20_000), degraded=answer(15_000))
+    assert (one.verdict, one.at_least, one.at_most, one.effect) == ("indeterminate", "periodic", "major", "both")
+    assert one.candidate
+    assert "from 20,000 to 35,000 users" in one.reason.en
+    assert "users with a stop: 20,000, with a degradation: 15,000" in one.reason.en
+    capped = assessed(NOTHING, answer(29_999), 2 * HOUR, service=DATA, stopped=answer(20_000), degraded=answer(15_000))
+    assert (capped.verdict, capped.affected.at_most) == ("periodic", 29_999)
+    counted = assessed(answer(31_000), NOTHING, 2 * HOUR, service=DATA, stopped=answer(20_000), degraded=answer(15_000))
+    assert (counted.verdict, counted.affected.at_most) == ("major", 31_000)
+
+
+def test_the_largest_of_each_kind_is_kept() -> None:
+    first = assessed(NOTHING, NOTHING, HOUR, service=DATA, stopped=answer(20_000), degraded=answer(0))
+    assert first.effect == "stop"
+    later = assessed(NOTHING, NOTHING, 2 * HOUR, first, service=DATA, stopped=answer(0), degraded=answer(15_000))
+    assert later.affected.count
+    assert (later.affected.count.stopped, later.affected.count.degraded, later.affected.at_most) == (20_000, 15_000, 35_000)
+    assert (later.effect, later.at_most) == ("both", "major")
+
+
+def test_another_reading_of_a_method_that_would_change_the_verdict_is_told() -> None:
+    """50,000 users, 40 % of calls lost: 20,000; all of them by the guideline as it was before the draft."""
+    one = assessed(
+        NOTHING,
+        answer(50_000),
+        emergency_calls_affected=NOTHING,
+        equipment_up=answer(1),
+        call_loss_ratio=Answer("q", {"core-1": Reading(0.4, T0, "q", "")}),
+    )
+    assert (one.affected_users, one.verdict) == (20_000, "none")
+    assert any("50,000" in change.en and "may apply as a major accident" in change.en for change in one.explanation.would_change)

@@ -1,19 +1,26 @@
 """Voice with emergency calls has a count of its own: who could not have called, not who did. What is not known never lowers it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 import pytest
 
 from receiver.catalogue import Service
-from receiver.incidents.count import count
+from receiver.incidents.count import Told, count
 from receiver.law.counting import Affected
+from receiver.law.provisions import Text
+from receiver.law.topology import SAME_CAUSE, Total
 from receiver.law.wording import GONE, NO_SERIES, RECOVERED_FIRST
 from receiver.model import Incident
-from receiver.observation.users import Answer, Reading, UsersObserved
+from receiver.observation.history import History, Hour
+from receiver.observation.topology import Found
+from receiver.observation.users import Answer, Reading, UsersObserved, asked_of
+from receiver.settings import BusinessHourSettings
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 VOICE = Service(name="voice", kind="voice", emergency_calls=True, match=('service="voice"',), users_total=900_000)
 INCIDENT = Incident("inc-1", "equipment:equipment=core-1", "core-1", "open", T0, T0, "equipment_series")
 UNKNOWN = Answer("nothing")
@@ -30,10 +37,16 @@ def counted(
     *,
     recovered: bool = False,
     service: Service = VOICE,
+    traffic: History | None = None,
+    below: Found | None = None,
     **answers: Any,
 ) -> Affected:
     asked = {"unable": UNKNOWN, "equipment_up": UNKNOWN, "call_loss_ratio": UNKNOWN, "emergency_calls_affected": UNKNOWN} | answers
-    return count(INCIDENT, service, UsersObserved(under_equipment=under, **asked), before, recovered=recovered)
+    answers = {
+        question: answer for question, answer in ({"under_equipment": under} | asked).items() if question in asked_of(service)
+    }
+    told = Told(UsersObserved(answers), traffic, below)
+    return count(INCIDENT, service, told, before, T0 + HOUR, restored_at=T0 + HOUR if recovered else None)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +79,7 @@ def test_users_are_counted_as_the_guideline_has_it(answers: dict[str, Answer], u
 
 def test_voice_without_emergency_calls_is_counted_as_any_other_service() -> None:
     other = msgspec.structs.replace(VOICE, emergency_calls=False)
-    affected = count(INCIDENT, other, UsersObserved(says(3), says(50_000)), Affected(), recovered=False)
+    affected = counted(service=other, unable=says(3))
     assert affected.count
     assert (affected.count.users, affected.count.method) == (3, "direct")
 
@@ -146,7 +159,7 @@ def test_other_voice_takes_the_first_method_of_which_all_is_known(
     assert affected.count
     assert (affected.count.users, affected.count.method) == (users, method)
     assert len(affected.count.passed_over) == passed_over
-    assert all(why.en.endswith(": not measured") for why in affected.count.passed_over)
+    assert all(": " in why.en and ": " in why.ja for why in affected.count.passed_over)
 
 
 def test_the_arithmetic_of_missing_calls_is_kept() -> None:
@@ -183,3 +196,135 @@ def test_what_the_series_say_after_the_recovery_is_no_measurement_of_the_outage(
     affected = counted(recovered=True, **well)
     assert affected.count
     assert (affected.count.users, affected.count.method) == (50_000, "emergency_all_under_equipment")
+
+
+DATA = Service(name="data", kind="internet_access", charged=True, match=('service="data"',), users_total=900_000)
+DAYS = (date(2026, 11, 14), date(2026, 11, 7), date(2026, 10, 31))
+
+
+def missing(share: float, hours: int = 1) -> History:
+    """So large a share of 1,000 bytes per hour is missing; on one day there was a great deal more, which the median forgets."""
+    usual = dict(zip(DAYS, (1_000.0, 1_000.0, 9_000.0), strict=True))
+    seen = tuple(Hour(T0 + n * HOUR, Fraction(1), 1_000 * (1 - share), usual) for n in range(hours))
+    return History(seen, DAYS, Text("比較した日", "days compared"), "traffic")
+
+
+def test_missing_traffic_counts_where_nobody_counted_the_users() -> None:
+    affected = counted(service=DATA, traffic=missing(0.5))
+    assert affected.count
+    # u = 1,000 / 50,000; 500 / u
+    assert (affected.count.users, affected.count.method) == (25_000, "traffic_difference")
+    assert affected.count.query == "traffic; under"
+    assert affected.count.evidence == (Text("比較した日", "days compared"),)
+    known = counted(service=DATA, traffic=missing(0.5), bytes_per_user_hour=says(0.25, "each"))
+    assert known.count
+    assert (known.count.users, known.count.query) == (2_000, "traffic; under; each")
+    direct = counted(service=DATA, traffic=missing(0.5), unable=says(3))
+    assert direct.count
+    assert direct.count.method == "direct"
+
+
+def test_traffic_that_cannot_be_compared_says_why_and_gives_way() -> None:
+    affected = counted(service=DATA, traffic=History(why_not=Text("足りない", "too few days")))
+    assert affected.count
+    assert (affected.count.users, affected.count.method) == (50_000, "all_under_equipment")
+    assert affected.count.passed_over[1].en.endswith(": too few days")
+
+
+@pytest.mark.parametrize(
+    "failed", [{"traffic": History(problem="Prometheus is down")}, {"traffic": missing(1), "bytes_per_user_hour": FAILED}]
+)
+def test_traffic_that_could_not_be_asked_leaves_all_users_under_it_as_a_bound(failed: dict[str, Any]) -> None:
+    affected = counted(service=DATA, **failed)
+    assert (affected.kept, affected.bound, bool(affected.problem)) == ((), 50_000, True)
+
+
+def test_without_users_under_it_and_without_what_one_moves_traffic_tells_nothing() -> None:
+    affected = counted(UNKNOWN, service=DATA, traffic=missing(0.5))
+    assert (affected.kept, affected.bound, affected.problem) == ((), 900_000, NO_SERIES)
+
+
+def test_missing_traffic_grows_with_the_accident_and_its_end_is_counted_too() -> None:
+    first = counted(service=DATA, traffic=missing(0.5), bytes_per_user_hour=says(0.25))
+    over = counted(service=DATA, before=first, recovered=True, traffic=missing(0.5, hours=2), bytes_per_user_hour=says(0.25))
+    assert first.count
+    assert over.count
+    assert (first.count.users, over.count.users) == (2_000, 4_000)
+
+
+def test_saved_users_are_not_counted_but_for_emergency_calls() -> None:
+    spared = counted(service=DATA, saved=says(20_000, "saved"))
+    assert spared.count
+    assert (spared.count.users, spared.bound, spared.count.query) == (30_000, 50_000, "under; saved")
+    assert spared.count.evidence[0].en.endswith("50,000 - 20,000 = 30,000")
+    assert counted(saved=says(20_000), equipment_up=says(0)).at_least == 50_000
+    wrong = counted(service=DATA, saved=says(50_001))
+    assert (wrong.kept, wrong.problem) == ((), "saved: 50001 are more than the 50000 users under core-1")
+    assert counted(service=DATA, saved=FAILED).kept == ()
+
+
+def test_where_equipment_has_no_count_of_its_own_what_is_below_it_counts() -> None:
+    total = Total(35_000, "35000", 36_000, ("a", "b"), Text("合計", "total"), SAME_CAUSE)
+    found = counted(UNKNOWN, service=DATA, below=Found(total, 0, 3, 2, "line", "tree"))
+    assert found.count
+    assert (found.count.users, found.bound, found.count.query, found.count.unit) == (35_000, 36_000, "tree", "line")
+    assert found.count.evidence == (Text("合計", "total"),)
+    failed = counted(UNKNOWN, service=DATA, below=Found(None, 0, 3, 2, "", "tree", problem="two parents"))
+    assert (failed.kept, failed.problem) == ((), "two parents")
+
+
+MEETINGS = Service(
+    name="meetings", kind="voice", emergency_calls=False, web_conference="audio_video", match=('service="meetings"',)
+)
+STATISTICS = {
+    "monthly_hosts": says(1_000_000, "hosts"),
+    "meetings_per_host_month": says(20),
+    "meeting_hours": says(0.75),
+    "business_days_month": says(20),
+    "business_hours_day": says(8),
+}
+
+
+def test_meetings_of_an_hour_at_noon_on_a_saturday_are_none_by_the_draft_and_more_by_the_other_reading() -> None:
+    """T0 is a Saturday: the draft leaves nights and holidays out."""
+    hours = BusinessHourSettings().of_the_law(frozenset())
+    told = Told(UsersObserved({"unable": UNKNOWN, "under_equipment": UNKNOWN} | STATISTICS))
+    found = count(INCIDENT, MEETINGS, told, Affected(), T0 + HOUR, open_hours=hours)
+    assert found.count
+    assert (found.count.users, found.count.method, found.count.other_readings[0].users) == (0, "conference_probability", 93_750)
+
+
+def test_without_one_of_the_statistics_the_accounts_entitled_to_host_count() -> None:
+    for one in STATISTICS:
+        found = counted(service=MEETINGS, **STATISTICS | {one: UNKNOWN})
+        assert found.count
+        assert (found.count.users, found.count.method) == (50_000, "host_entitled_accounts")
+
+
+def test_a_number_that_grows_by_the_second_is_told_every_five_minutes() -> None:
+    hours = BusinessHourSettings().of_the_law(frozenset())
+    began = datetime(2026, 11, 11, 1, 0, tzinfo=UTC)
+    that_day = msgspec.structs.replace(INCIDENT, failure_started_at=began)
+    told = Told(UsersObserved({"unable": UNKNOWN, "under_equipment": UNKNOWN} | STATISTICS))
+    seen = [
+        count(that_day, MEETINGS, told, Affected(), began + timedelta(seconds=seconds), open_hours=hours).at_least
+        for seconds in (3600, 3615, 3899, 3900)
+    ]
+    assert seen[0] == seen[1] == seen[2] == 93_750 < seen[3]
+
+
+def test_the_method_that_the_catalogue_names_is_the_first_to_be_tried() -> None:
+    chosen = msgspec.structs.replace(OTHER, count_by="missing_registrations")
+    affected = counted(service=chosen, **KDDI | MISSING | {"unable": says(7)})
+    assert affected.count
+    assert affected.count.method == "missing_registrations"
+    assert all("count_by" in why.en and "count_by" in why.ja for why in affected.count.passed_over)
+    # for emergency calls the law has methods of its own, whatever is chosen
+    emergency = msgspec.structs.replace(VOICE, count_by="direct")
+    assert counted(service=emergency, unable=says(7), equipment_up=says(0)).at_least == 50_000
+
+
+def test_voice_whose_emergency_calls_were_certainly_spared_is_counted_as_other_voice() -> None:
+    affected = counted(emergency_calls_affected=says(0), **KDDI)
+    assert affected.count
+    assert (affected.count.users, affected.count.method, len(affected.count.passed_over)) == (2_000_000, "call_shortfall", 3)

@@ -100,7 +100,7 @@ def test_recoveries_of_many_services_are_confirmed_by_one_query(house: House) ->
     house.prometheus.asked.clear()
     take_in(house.receiver, [alert(0, 6), alert(0, 6, service="data"), alert(0, 6, equipment="core-2")])
     assert {incident["state"] for incident in house.receiver.incidents()} == {"recovering"}
-    asked = {query for query in house.prometheus.asked if query.startswith("art58:equipment_up") and not query.endswith("]")}
+    asked = {query for query in house.prometheus.asked if query.startswith("art58:equipment_up{") and query.endswith("}")}
     assert asked == {'art58:equipment_up{equipment=~"core-1|core-2"}'}
 
 
@@ -281,7 +281,8 @@ def test_late_news_of_a_closed_incident_change_nothing_of_it(house: House) -> No
 def test_a_service_taken_out_of_the_catalogue_leaves_no_state_behind(house: House, tmp_path: Path) -> None:
     take_in(house.receiver, [alert(0)])
     house.at(60)
-    house.receiver.worker._catalogue = Catalogue(SERVICES[1:])  # as after a restart
+    worker, without = house.receiver.worker, Catalogue(SERVICES[1:])
+    worker._catalogue = worker._observer.catalogue = without  # as after a restart
     take_in(house.receiver, [alert(0, 62)])
     house.at(63)
     closed = house.at(130)

@@ -55,6 +55,17 @@ class House:
         self.prometheus.holds("art58:call_loss_ratio", users / 50_000, service="voice", equipment="core-1")
         self.prometheus.holds("ALERTS_FOR_STATE", T0.timestamp(), alertname="Down", equipment="core-1")
 
+    def count_by_traffic(self) -> None:
+        """Nobody counts the data users who are hit; half of their traffic is missing since START."""
+        self.prometheus.holds("art58:users_unable", None, service="data", equipment="core-1")
+        day = timedelta(days=1)
+        points = [
+            ((START - back * day + slot * timedelta(minutes=5)).timestamp(), 500.0 if back == 0 else 1_000.0)
+            for back in (28, 21, 14, 7, 0)
+            for slot in range(48)
+        ]
+        self.prometheus.remembers("art58:traffic_bytes_per_hour", *points, service="data", equipment="core-1")
+
     def misbehave(self, fault: str | None) -> None:
         self.prometheus.misbehave(fault)
         self.receiver.worker = self._impatient() if fault in SLOW else self._patient
@@ -129,6 +140,25 @@ def test_before_the_first_measurement_it_is_a_candidate_and_measured_later(house
     assert datetime.fromisoformat(later["failure_started_at"]) <= T0
     (ticket,) = house.desk.tickets.values()
     assert not ticket.unmeasured
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_users_counted_by_their_missing_traffic_are_not_made_none_nor_fewer(house: House, fault: str) -> None:
+    house.count_by_traffic()
+    house.misbehave(fault)
+    house.post("firing")
+    (first,) = (one for one in house.at(125)["impacts"] if one["service"] == "data")
+    known = (first["measured"], first["verdict"], first["method"])
+    assert known == ((True, "major", "traffic_difference") if fault in ANSWERED else (False, "indeterminate", "unmeasured"))
+    assert first["at_most"] == "major"
+    house.misbehave(None)
+    (later,) = (one for one in house.at(130)["impacts"] if one["service"] == "data")
+    # half of 50,000 users, in user-hours: for two hours and twelve minutes; ten where the start was settled by an empty history
+    number = 54_166 if fault in SILENT else 55_000
+    assert (later["verdict"], later["method"], later["affected_users"]) == ("major", "traffic_difference", number)
+    house.misbehave(fault)
+    (last,) = (one for one in house.at(140)["impacts"] if one["service"] == "data")
+    assert (last["verdict"], last["affected_users"] >= number) == ("major", True)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

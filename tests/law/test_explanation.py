@@ -43,7 +43,7 @@ def test_a_major_outage_in_words() -> None:
         "区分: JP-TBA58-2026の表の1の項「緊急通報を取り扱う音声伝送役務」"
         "（種別: 音声伝送、緊急通報の取扱い: あり、料金: 不明、前年度の月平均利用者数: 不明）。"
         "数値: 影響利用者数は42,123人（故障した設備の配下の全利用者（緊急通報）、2026-11-21 13:00:00 JSTの計測、"
-        'クエリ: sum(art58:users_unable{service="voice"})）。'
+        '単位: line、クエリ: sum(art58:users_unable{service="voice"})）。'
         "電気通信設備の故障、役務の停止。継続時間1時間05分06秒、影響利用者数42,123人。"
         "計算: 2026-11-21 12:00:00 JSTの故障から1時間05分06秒。"
         "基準に達した時刻は2026-11-21 13:00:00 JST。"
@@ -62,7 +62,7 @@ def test_a_major_outage_in_words() -> None:
         "(kind: voice, emergency calls: yes, charged: unknown, monthly users of the previous fiscal year: unknown). "
         "Numbers: Affected: 42,123 users "
         "(all users under the failed equipment (emergency calls), measured at 2026-11-21 13:00:00 JST, "
-        'query: sum(art58:users_unable{service="voice"})). '
+        'unit: line, query: sum(art58:users_unable{service="voice"})). '
         "failure of telecommunications equipment, stop. 1 h 05 min 06 s, 42,123 users. "
         "Arithmetic: 1 h 05 min 06 s since the failure at 2026-11-21 12:00:00 JST. "
         "The threshold was reached at 2026-11-21 13:00:00 JST. "
@@ -212,8 +212,9 @@ def test_every_explanation_gives_the_number_unrounded_with_its_query_and_time(
     facts: ServiceFacts, minutes: float, count: Count, problem: str | None
 ) -> None:
     text, method = watched(facts, minutes, Affected((count,), problem=problem)).text, METHODS[count.method]
-    assert f"影響利用者数は{count.users:,}人（{method.ja}、{clock_time(count.at)}の計測、クエリ: {QUERY}）" in text.ja
-    assert f"Affected: {count.users:,} users ({method.en}, measured at {clock_time(count.at)}, query: {QUERY})" in text.en
+    at = clock_time(count.at)
+    assert f"影響利用者数は{count.users:,}人（{method.ja}、{at}の計測、単位: line、クエリ: {QUERY}）" in text.ja
+    assert f"Affected: {count.users:,} users ({method.en}, measured at {at}, unit: line, query: {QUERY})" in text.en
 
 
 @given(any_facts, any_minutes, st.none() | st.integers(0, 30_000_000), any_circumstances)

@@ -4,20 +4,20 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from examples import peers
-from receiver.catalogue import UNABLE, UNDER_EQUIPMENT, Catalogue, Service
+from receiver.catalogue import Catalogue, Service
+from receiver.catalogue.inputs import UNABLE, UNDER_EQUIPMENT
 from receiver.model import Alert
 from receiver.observation import equipment, failure_start, users
 from receiver.observation.failure_start import Asked
 from receiver.observation.prometheus import Prometheus, quoted
 from receiver.settings import PrometheusSettings
+from tests.programs import PEERS
 
-PEERS = Path(__file__).parents[2] / ".peers" / "bin"
 NOW = int(time.time()) // 15 * 15
 # other tests may run for long before these: what is of now then is still to be seen
 LOOKBACK = "--query.lookback-delta=2h"
@@ -104,7 +104,7 @@ def test_users_are_those_of_that_equipment_alone(real: Prometheus, kind: str) ->
     value = HOSTILE[kind]
     observed = users.observe(real, CATALOGUE, {"data": {value}, "voice": {value}})
     for name in ("data", "voice"):
-        for answer in (observed[name].unable, observed[name].under_equipment):
+        for answer in (observed[name].answers["unable"], observed[name].answers["under_equipment"]):
             assert answer.problem is None
             assert {it: reading.users for it, reading in answer.by_equipment.items()} == {value: number_of(value)}
             # what is shown as the question for this number asks for just this number
@@ -136,7 +136,7 @@ def test_the_start_is_that_of_that_equipment_and_that_alert_alone(real: Promethe
 def test_all_of_them_at_once_are_each_their_own(real: Prometheus) -> None:
     hit: dict[str, set[str | None]] = {"data": set(HOSTILE.values()), "voice": set(HOSTILE.values())}
     for observed in users.observe(real, CATALOGUE, hit).values():
-        found = {it: reading.users for it, reading in observed.unable.by_equipment.items()}
+        found = {it: reading.users for it, reading in observed.answers["unable"].by_equipment.items()}
         assert found == {value: number_of(value) for value in HOSTILE.values()}
     assert set(equipment.observe(real, CATALOGUE, hit)["voice"].up) == set(HOSTILE.values())
     known = datetime.fromtimestamp(NOW - 300, UTC)
@@ -148,7 +148,11 @@ def test_all_of_them_at_once_are_each_their_own(real: Prometheus) -> None:
 def test_equipment_that_no_series_has_gets_none_of_the_others(real: Prometheus, kind: str) -> None:
     value = f"{HOSTILE[kind]}no such equipment"
     observed = users.observe(real, CATALOGUE, {"data": {value}})["data"]
-    assert (observed.unable.problem, observed.unable.by_equipment, observed.unable.reading(value)) == (None, {}, None)
+    assert (
+        observed.answers["unable"].problem,
+        observed.answers["unable"].by_equipment,
+        observed.answers["unable"].reading(value),
+    ) == (None, {}, None)
     assert equipment.observe(real, CATALOGUE, {"data": {value}})["data"] == equipment.Seen({})
 
 
@@ -158,5 +162,5 @@ def test_a_service_is_asked_for_by_the_name_in_the_catalogue_whatever_the_alert_
     assert CATALOGUE.services_of(labels) == []
     lenient = Catalogue((msgspec.structs.replace(OWN, match=('service!=""',)),))
     (service,) = lenient.services_of(labels)
-    answer = users.observe(real, lenient, {service.name: {"x"}})["data"].unable
+    answer = users.observe(real, lenient, {service.name: {"x"}})["data"].answers["unable"]
     assert {it: reading.users for it, reading in answer.by_equipment.items()} == {"x": number_of("x")}

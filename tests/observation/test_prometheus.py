@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -15,17 +14,16 @@ from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
 from examples import peers
-from receiver.catalogue import Catalogue, Service, UserQueries
-from receiver.cli.live import check, in_words, list_methods
-from receiver.incidents.count import count
-from receiver.law.counting import Affected
-from receiver.model import Alert, Incident
+from receiver.catalogue import Catalogue, Service
+from receiver.catalogue.inputs import UserInputs
+from receiver.cli.live import check, in_words
+from receiver.model import Alert
 from receiver.observation import failure_start, users
 from receiver.observation.failure_start import Asked
 from receiver.observation.prometheus import Prometheus, QueryFailed, any_of, quoted
-from receiver.settings import PrometheusSettings
+from receiver.settings import AuthenticationSettings, PrometheusSettings, Settings
+from tests.programs import PEERS
 
-PEERS = Path(__file__).parents[2] / ".peers" / "bin"
 NOW = int(time.time()) // 15 * 15
 # other tests may run for long before these: what is of now then is still to be seen
 LOOKBACK = "--query.lookback-delta=2h"
@@ -41,12 +39,13 @@ OWN = Service(
     kind="internet_access",
     match=('service="own"',),
     equipment_label="box",
-    users=UserQueries(
+    users=UserInputs(
         unable="sum by (box) (own_failed_sessions)", under_equipment="own_subscribers", equipment_up="min by (box) (own_up)"
     ),
 )
 IP_PHONE = Service(name="ip-phone", kind="voice", emergency_calls=False, match=('service="ip-phone"',))
 CATALOGUE = Catalogue((VOICE, DATA, OWN, IP_PHONE))
+SETTINGS = Settings(prometheus=PrometheusSettings(url="http://prometheus.example"), authentication=AuthenticationSettings())
 
 
 EMERGENCY: dict[str, tuple[int, float | None, str, int]] = {
@@ -193,57 +192,26 @@ def test_without_evidence_the_alert_itself_is_the_start(real: Prometheus, asked:
 
 def test_users_are_read_per_service_and_equipment_from_one_query_per_series(real: Prometheus) -> None:
     observed = users.observe(real, CATALOGUE, {"voice": {"core-1"}, "data": {"core-1"}})
-    assert observed["voice"].unable.query == observed["data"].unable.query
-    assert observed["voice"].unable.reading("core-1") is None
-    under = observed["voice"].under_equipment.reading("core-1")
+    assert observed["voice"].answers["unable"].reading("core-1") is None
+    under = observed["voice"].answers["under_equipment"].reading("core-1")
     assert under is not None
     assert under.query == 'art58:users_under_equipment{service="voice",equipment="core-1"}'
     assert [sample.value for sample in real.instant(under.query)] == [70_000]
     assert (under.users, under.unit, seconds_ago(under.at)) == (70_000, "line", pytest.approx(0, abs=7200))
-    unable = observed["data"].unable.reading("core-1")
+    unable = observed["data"].answers["unable"].reading("core-1")
     assert unable is not None
     assert unable.users == 30_000  # parts of one equipment
 
 
 def test_no_label_value_reaches_promql_unescaped(real: Prometheus) -> None:
     observed = users.observe(real, CATALOGUE, {"voice": {HOSTILE}})
-    under = observed["voice"].under_equipment
+    under = observed["voice"].answers["under_equipment"]
     assert under.problem is None
     assert under.by_equipment.keys() == {HOSTILE}
 
 
-LIVE = [
-    *((VOICE, equipment, method, affected_users) for equipment, (_, _, method, affected_users) in EMERGENCY.items()),
-    (IP_PHONE, "kddi", "call_shortfall", 2_000_000),
-    (IP_PHONE, "okinawa", "missing_registrations", 100_000),
-    (DATA, "core-1", "direct", 30_000),
-    (DATA, "unmeasured", "all_under_equipment", 80_000),
-]
-
-
-@pytest.mark.live_prometheus
-@pytest.mark.parametrize(
-    ("service", "equipment", "method", "affected_users"), LIVE, ids=lambda value: getattr(value, "name", value)
-)
-def test_every_method_counts_from_its_series(
-    real: Prometheus, service: Service, equipment: str, method: str, affected_users: int
-) -> None:
-    observed = users.observe(real, CATALOGUE, {service.name: {equipment, "core-1"}})[service.name]
-    incident = Incident("inc-1", "c", equipment, "open", START, START, "equipment_series")
-    affected = count(incident, service, observed, Affected(), recovered=False)
-    assert affected.problem is None
-    assert affected.count
-    assert (affected.count.method, affected.count.users) == (method, affected_users)
-    for query in affected.count.query.split("; "):
-        assert {sample.labels["equipment"] for sample in real.instant(query)} == {equipment}  # that very series
-
-
-def test_every_method_on_the_list_is_tried_here() -> None:
-    assert {entry["method"] for entry in list_methods()} == {method for _, _, method, _ in LIVE}
-
-
 def test_check_live_says_what_would_count_and_what_is_missing(real: Prometheus) -> None:
-    voice, data, own, ip_phone = check(real, CATALOGUE, START)
+    voice, data, own, ip_phone = check(real, CATALOGUE, SETTINGS, datetime.now(UTC))
     assert (voice.equipment, voice.method, voice.users, voice.unit, voice.good) == (
         "core-1",
         "emergency_all_under_equipment",
@@ -252,7 +220,7 @@ def test_check_live_says_what_would_count_and_what_is_missing(real: Prometheus) 
         True,
     )
     assert voice.missing == {"emergency_call_loss": ("art58:call_loss_ratio",)}
-    assert [asked.question for asked in voice.asked][:2] == ["unable", "under_equipment"]
+    assert [asked.question for asked in voice.asked][:3] == ["under_equipment", "equipment_up", "call_loss_ratio"]
     assert all(asked.age_seconds is None or 0 <= asked.age_seconds < 7200 for asked in voice.asked)
     assert (data.method, data.good, own.users) == (None, False, 42)  # one of its numbers is no number
     assert "nan" in (data.problem or "")
@@ -264,14 +232,17 @@ def test_check_live_says_what_would_count_and_what_is_missing(real: Prometheus) 
 
 def test_own_promql_is_joined_by_the_equipment_label(real: Prometheus) -> None:
     observed = users.observe(real, CATALOGUE, {"own": {"b1"}})["own"]
-    assert [reading and reading.users for reading in (observed.unable.reading("b1"), observed.under_equipment.reading("b1"))] == [
+    assert [
+        reading and reading.users
+        for reading in (observed.answers["unable"].reading("b1"), observed.answers["under_equipment"].reading("b1"))
+    ] == [
         42,
         500,
     ]
 
 
 def test_what_is_no_number_of_users_is_a_problem_and_not_a_count(real: Prometheus) -> None:
-    answer = users.observe(real, CATALOGUE, {"data": {"core-2"}})["data"].unable
+    answer = users.observe(real, CATALOGUE, {"data": {"core-2"}})["data"].answers["unable"]
     assert answer.by_equipment == {}
     assert answer.problem is not None
     assert "nan" in answer.problem

@@ -22,11 +22,11 @@ from structlog.testing import capture_logs
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from examples import peers
-from receiver.observation.prometheus import Prometheus, QueryFailed, any_of, quoted
+from receiver.observation.history import SLOT
+from receiver.observation.prometheus import CLOCK_OFFSET, Prometheus, QueryFailed, any_of, narrowed, quoted
 from receiver.settings import BasicUser, PrometheusSettings, SecretRef, TlsSettings
+from tests.programs import PEERS, ROOT
 
-ROOT = Path(__file__).parents[2]
-PEERS = ROOT / ".peers" / "bin"
 VICTORIA = ROOT / ".peers" / "tools-root" / "bin" / "victoria-metrics"
 DEAD = "http://127.0.0.1:9"
 NOW = int(time.time()) // 15 * 15
@@ -46,11 +46,14 @@ class Endpoint:
                 return super().date_time_string(timestamp) if date is None else date
 
         self.asked: list[dict[str, str]] = []
+        self.forms: list[tuple[str, dict[str, str]]] = []
         app = Flask(__name__)
 
         @app.post("/api/v1/query")
+        @app.post("/api/v1/query_range")
         def query() -> Any:
             self.asked.append(dict(request.headers))
+            self.forms.append((request.path, request.form.to_dict()))
             return answer() if callable(answer) and not isinstance(answer, Response) else answer
 
         self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Dated, ssl_context=tls)
@@ -103,6 +106,20 @@ NO_WHOLE_ANSWER: dict[str, tuple[Any, str]] = {
     "too many requests": (Response('{"status":"error","error":"slow down"}', 429), "429: slow down"),
     "warnings of Thanos": (vector(2, warnings=["no StoreAPIs matched"]), "in part: no StoreAPIs matched"),
     "partial by VictoriaMetrics": (vector(2, isPartial=True), "in part: a storage node did not answer"),
+    "warnings of a remote read": (
+        vector(
+            2, warnings=["PromQL info: not a counter?", "remote_read: server returned HTTP status 500"], infos=["PromQL info: …"]
+        ),
+        "in part: remote_read: server returned HTTP status 500; PromQL info: not a counter?; PromQL info: …",
+    ),
+    "warnings cut off": (
+        vector(2, warnings=["PromQL warning: quantile", "3 more warning annotations omitted"]),
+        "in part: 3 more warning annotations omitted; PromQL warning: quantile",
+    ),
+    "warnings beside an error": (
+        Response('{"status":"error","error":"timed out","warnings":["store 10.0.0.7 is slow"]}', 503),
+        "503: timed out; store 10.0.0.7 is slow",
+    ),
 }
 
 
@@ -162,12 +179,58 @@ def test_where_none_gives_a_whole_answer_each_is_told_with_its_reason(stack: Exi
     [
         {"infos": ["PromQL info: …"]},
         {"warnings": ["PromQL info: metric might not be a counter"]},
+        {"warnings": ["PromQL warning: quantile value should be between 0 and 1, got 2 (1:67)"]},
         {"warnings": None},
         {"isPartial": False},
     ],
 )
 def test_a_remark_on_the_query_makes_no_answer_partial(stack: ExitStack, more: dict[str, Any]) -> None:
     assert values(client(stack, stack.enter_context(Endpoint(vector(3, **more))).url)) == [3]
+
+
+def test_remarks_are_told_once_each_where_people_look(stack: ExitStack) -> None:
+    remarks = {"warnings": ["PromQL warning: bucket label is missing"], "infos": ["PromQL info: not\na counter?"]}
+    endpoint = stack.enter_context(Endpoint(vector(3, **remarks)))
+    prometheus = client(stack, endpoint.url)
+    with capture_logs() as logs:
+        assert [values(prometheus) for _ in range(3)] == [[3]] * 3
+    (told,) = logs
+    assert told["warnings"] == ("PromQL info: not a counter?", "PromQL warning: bucket label is missing")
+    assert (told["query"], told["prometheus"], told["log_level"]) == ("up", endpoint.url, "warning")
+
+
+SINCE, UNTIL = datetime.fromtimestamp(NOW - 3600, UTC), datetime.fromtimestamp(NOW, UTC)
+
+
+def matrix(*values: str, **more: Any) -> dict[str, Any]:
+    series = {"metric": {"equipment": "a"}, "values": [[NOW - 3600 + 60 * step, value] for step, value in enumerate(values)]}
+    return {"status": "success", "data": {"resultType": "matrix", "result": [series]}, **more}
+
+
+def test_a_range_is_asked_as_a_form_with_its_steps(stack: ExitStack) -> None:
+    endpoint = stack.enter_context(Endpoint(matrix("1", "NaN", "2.5")))
+    (series,) = client(stack, endpoint.url).over("sum(x)", SINCE, UNTIL, timedelta(minutes=1))
+    assert series.labels == {"equipment": "a"}
+    assert [at for at, _ in series.points] == [NOW - 3600, NOW - 3540, NOW - 3480]
+    assert [str(value) for _, value in series.points] == ["1.0", "nan", "2.5"]
+    times = {"start": f"{NOW - 3600}.000", "end": f"{NOW}.000", "step": "60.000"}
+    assert endpoint.forms == [("/api/v1/query_range", {"query": "sum(x)", "timeout": "0.5", **times})]
+    assert endpoint.asked[0]["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(("answer", "why"), NO_WHOLE_ANSWER.values(), ids=NO_WHOLE_ANSWER)
+def test_where_one_address_gives_no_whole_range_the_next_is_asked(stack: ExitStack, answer: Any, why: str) -> None:
+    bad, good = stack.enter_context(Endpoint(answer)), stack.enter_context(Endpoint(matrix("7")))
+    (series,) = client(stack, bad.url, good.url).over("x", SINCE, UNTIL, timedelta(minutes=1))
+    assert series.points == [(NOW - 3600, 7)]
+    with pytest.raises(QueryFailed, match=f"^Prometheus answered {re.escape(why)}"):
+        client(stack, bad.url).over("x", SINCE, UNTIL, timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(("answer", "why"), [(vector(), "gives a vector"), (matrix("x"), "no numbers")])
+def test_a_range_with_another_type_or_no_numbers_is_a_failed_query(stack: ExitStack, answer: Any, why: str) -> None:
+    with pytest.raises(QueryFailed, match=why):
+        client(stack, stack.enter_context(Endpoint(answer)).url).over("x", SINCE, UNTIL, timedelta(minutes=1))
 
 
 def test_every_address_gets_the_headers_and_the_token(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,6 +356,7 @@ def test_the_clock_of_each_address_is_compared_with_ours_and_a_difference_told_o
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jan 2026 00:00:00 +99999999999999999"])
 def test_an_address_that_tells_no_time_is_asked_like_any_other(stack: ExitStack, date: str) -> None:
+    CLOCK_OFFSET.clear()  # another test's server may have had this port
     endpoint = stack.enter_context(Endpoint(vector(), date=date))
     assert values(client(stack, endpoint.url)) == [1]
     assert offset(endpoint.url) is None
@@ -357,6 +421,39 @@ def test_victoria_metrics_steps_in_with_the_same_samples_when_prometheus_is_gone
     assert next(at for at, value in there if value == 0) == NOW - 1500
     assert points(DEAD, victoria.url) == points(victoria.url)
     assert set(points(victoria.url)[0]) ^ set(there) <= {(NOW - 3600, 1)}  # one counts the first instant in, one does not
+
+
+def test_a_range_is_the_same_from_both(stack: ExitStack, real: peers.Prometheus, victoria: peers.Server) -> None:
+    until = datetime.fromtimestamp(NOW // 300 * 300 - 600, UTC)
+    found = []
+    for address in (real.url, victoria.url):
+        prometheus = Prometheus(PrometheusSettings(url=address))
+        stack.callback(prometheus.close)
+        for series in (
+            'art58:equipment_up{equipment="olt-1"}',
+            narrowed("art58:equipment_up", "equipment", ["olt-1"]),
+            narrowed("max by (equipment) (art58:equipment_up)", "equipment", ["olt-1", "a|b"]),
+            narrowed("art58:equipment_up{} or odd # all", "equipment", ["olt-1"]),
+        ):
+            (one,) = prometheus.over(f"max_over_time(({series})[5m:15s])", until - timedelta(minutes=40), until, SLOT)
+            found.append(one.points)
+    assert len(found[0]) == 9
+    assert {value for _, value in found[0]} == {0, 1}
+    assert found == found[:1] * 8
+
+
+@pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize(
+    "expression", ["odd", "odd{ }", 'odd{name!=""}', 'odd{name!="",}', "odd or odd # {}", "max by (name) (odd)"]
+)
+def test_any_promql_is_narrowed_to_just_the_value(
+    stack: ExitStack, real: peers.Prometheus, victoria: peers.Server, expression: str, name: str
+) -> None:
+    for address in (real.url, victoria.url):
+        prometheus = Prometheus(PrometheusSettings(url=address))
+        stack.callback(prometheus.close)
+        found = prometheus.instant(narrowed(expression, "name", [name]))
+        assert [(sample.labels["name"], sample.value) for sample in found] == [(name, ODD.index(name))]
 
 
 def test_victoria_metrics_says_what_is_wrong_with_a_query(stack: ExitStack, victoria: peers.Server) -> None:

@@ -159,6 +159,8 @@ def _impact(one: Assessment, most_characters: int) -> dict[str, Any]:
         "affected_users": one.affected_users,
         "affected_users_at_least": one.affected.at_least,
         "affected_users_at_most": one.affected.at_most,
+        "unit": one_line(one.unit, 100) if one.unit else None,
+        "effect": one.effect,
         "method": one.method,
         "measured": one.measured,
         "problem": one_line(one.affected.problem, min(_MOST_LINE, most_characters)) if one.affected.problem else None,

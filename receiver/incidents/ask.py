@@ -1,0 +1,149 @@
+"""All that is asked of Prometheus for the impacts of one tick together: the number of queries does not grow with theirs."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime
+from functools import cache
+
+import msgspec
+
+from receiver.catalogue import Catalogue, Service
+from receiver.catalogue.inputs import SERIES
+from receiver.incidents.count import OVER_TIME, Told
+from receiver.law.counting import Affected
+from receiver.model import Incident
+from receiver.observation import history, topology, users
+from receiver.observation.comparable_days import Calendar
+from receiver.observation.history import Histories, History
+from receiver.observation.prometheus import Prometheus
+from receiver.observation.quality import Qualities, Quality
+from receiver.observation.topology import Found
+from receiver.observation.users import UsersObserved
+
+AccidentDays = Callable[[], Mapping[str | None, AbstractSet[date]]]
+"""The days of earlier accidents by equipment, looked up only if something is compared."""
+
+
+class Impact(msgspec.Struct, frozen=True):
+    """What an incident does to a service, as far as it was known before."""
+
+    incident: Incident
+    service: Service
+    restored_at: datetime | None
+    before: Affected
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.incident.id, self.service.name
+
+
+class Observer:
+    """Asks one Prometheus about the services of one catalogue. It keeps what is past: not for several threads at once."""
+
+    def __init__(self, prometheus: Prometheus, catalogue: Catalogue, calendar: Calendar) -> None:
+        self.prometheus = prometheus
+        self.catalogue = catalogue
+        self._calendar = calendar
+        self._histories = Histories(prometheus)
+        self._qualities = Qualities(prometheus, self._histories, calendar)
+
+    def ask(self, impacts: list[Impact], accidents: AccidentDays, now: datetime) -> dict[tuple[str, str], Told]:
+        """What was observed of each impact, by incident and service. Never raises: a failure is an answer."""
+        hit: dict[str, set[str | None]] = defaultdict(set)
+        since: dict[tuple[str, str | None], datetime] = {}
+        for impact in impacts:
+            unit = impact.service.name, impact.incident.equipment
+            hit[impact.service.name].add(impact.incident.equipment)
+            since[unit] = min(impact.incident.failure_started_at, since.get(unit, now))
+        observed = users.observe(self.prometheus, self.catalogue, hit)
+        days = cache(accidents)
+        traffic = self._traffic(impacts, observed, days, now)
+        quality = self._quality(hit, since, observed, days, now)
+        # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
+        below = self._below(impacts, observed)
+        return {
+            impact.key: Told(
+                observed[impact.service.name],
+                traffic.get(impact.key),
+                below.get(impact.key),
+                quality.get((impact.service.name, impact.incident.equipment)),
+            )
+            for impact in impacts
+        }
+
+    def _quality(
+        self,
+        hit: dict[str, set[str | None]],
+        since: dict[tuple[str, str | None], datetime],
+        observed: dict[str, UsersObserved],
+        accidents: AccidentDays,
+        now: datetime,
+    ) -> dict[tuple[str, str | None], Quality]:
+        affected: dict[tuple[str, str | None], bool | None] = {}
+        for name, units in hit.items():
+            if self.catalogue.by_name[name].family == "emergency_voice":
+                for unit in units:
+                    reading = observed[name].reading("emergency_calls_affected", unit)
+                    affected[name, unit] = None if reading is None else reading.value != 0
+        return self._qualities.observe(
+            self.catalogue, hit, since, now, counted=observed, accidents=accidents, emergency_calls_affected=affected
+        )
+
+    def _traffic(
+        self,
+        impacts: Iterable[Impact],
+        observed: dict[str, UsersObserved],
+        accidents: AccidentDays,
+        now: datetime,
+    ) -> dict[tuple[str, str], History]:
+        """The traffic of those whose failed users nobody counted, beside that of comparable days: one call for each series."""
+        wanted: dict[tuple[str | None, str], dict[tuple[str, str], history.Wanted]] = defaultdict(dict)
+        for impact in impacts:
+            service, incident = impact.service, impact.incident
+            if "traffic_difference" not in service.methods or _is_settled(impact):
+                continue
+            if not impact.restored_at and _are_counted(observed[service.name], incident.equipment):
+                continue
+            until = impact.restored_at or now
+            since = min(incident.failure_started_at, until)
+            one = history.Wanted(service.name, incident.equipment, since, until)
+            wanted[service.users.traffic, service.equipment_label][impact.key] = one
+        found: dict[tuple[str, str], History] = {}
+        for (own, label), its in wanted.items():
+            series = own or SERIES["traffic"]
+            compared = self._histories.compare(
+                series, set(its.values()), self._calendar, accidents(), label, now, own=own is not None
+            )
+            found |= {key: compared[one] for key, one in its.items()}
+        return found
+
+    def _below(self, impacts: Iterable[Impact], observed: dict[str, UsersObserved]) -> dict[tuple[str, str], Found]:
+        """The users under equipment that has no count of its own, from what is below it."""
+        wanted: dict[str, dict[tuple[str, str], topology.Wanted]] = defaultdict(dict)
+        for impact in impacts:
+            equipment, service = impact.incident.equipment, impact.service
+            answer = observed[service.name].to("under_equipment")
+            if equipment is None or answer is None or answer.problem or answer.reading(equipment):
+                continue
+            wanted[service.equipment_label][impact.key] = topology.Wanted(service.name, frozenset({equipment}))
+        emergency = {impact.service.name for impact in impacts if impact.service.family == "emergency_voice"}
+        found: dict[tuple[str, str], Found] = {}
+        for label, its in wanted.items():
+            answers = topology.observe(
+                self.prometheus, its.values(), equipment_label=label, emergency_voice=emergency, declared=self.catalogue.equipment
+            )
+            found |= {key: answers[one] for key, one in its.items()}
+        return found
+
+
+def _is_settled(impact: Impact) -> bool:
+    """Whether it is over and its users were counted while it lasted."""
+    known = impact.before.count
+    return impact.restored_at is not None and known is not None and known.method not in OVER_TIME
+
+
+def _are_counted(told: UsersObserved, equipment: str | None) -> bool:
+    """Whether somebody counts the users who could not use it, in one number or in two."""
+    kinds = (told.reading(question, equipment) for question in ("stopped", "degraded"))
+    return told.reading("unable", equipment) is not None or all(kinds)

@@ -1,0 +1,170 @@
+"""How the starts of very many failures are asked for: in queries and answers of a bounded size, what is left at the next tick."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from receiver.model import Alert
+from receiver.observation import failure_start
+from receiver.observation.failure_start import LOOK_BACK, MOST_QUERIES, Asked
+from receiver.observation.prometheus import Prometheus, QueryFailed, Series
+from receiver.settings import PrometheusSettings
+from tests.fakes.prometheus import FakePrometheus
+
+NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
+UP = "art58:equipment_up"
+MIB = 1024 * 1024
+
+
+def asked(equipment: str, known_by: datetime = NOW, expression: str | None = None) -> Asked:
+    alert = Alert("grafana", "f", known_by, None, {"alertname": "Down"}, {}, "")
+    return Asked(equipment, equipment, "equipment", expression, (alert,))
+
+
+class Scraped:
+    """A Prometheus whose equipment is scraped every 15 s and failed so long before NOW; what it was asked, and how much it said."""
+
+    def __init__(self, failed_for: timedelta) -> None:
+        self._failed_for = failed_for
+        self.asked: list[tuple[int, timedelta, int]] = []
+        self.failing = ""
+
+    def raw(self, query: str, at: datetime) -> list[Series]:
+        names = re.findall(r"olt-\d+", query)
+        window = timedelta(seconds=int(re.findall(r"\[(\d+)s", query)[-1]))
+        until, failed = int(at.timestamp()), (NOW - self._failed_for).timestamp()
+        points = [
+            (float(moment), float(moment < failed)) for moment in range(until - int(window.total_seconds()) + 15, until + 1, 15)
+        ]
+        size = len(json.dumps([[moment, str(int(value))] for moment, value in points], separators=(",", ":")))
+        self.asked.append((len(names), window, len(names) * size))
+        if self.failing and self.failing in names and window > TEN_MINUTES:
+            raise QueryFailed("Prometheus answered 503: overloaded")
+        return [Series({"equipment": name}, points) for name in names]
+
+    def instant(self, query: str) -> list[object]:
+        return []
+
+
+def names(count: int) -> list[str]:
+    return [f"olt-{number:05}" for number in range(count)]
+
+
+def find(prometheus: Scraped, *questions: Asked) -> dict[str, failure_start.Start]:
+    return failure_start.find(prometheus, questions, NOW)  # type: ignore[arg-type]
+
+
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def test_ten_thousand_that_failed_just_now_are_asked_in_one_query_of_less_than_16_mib() -> None:
+    prometheus = Scraped(timedelta(minutes=3))
+    found = find(prometheus, *map(asked, names(10_000)))
+    assert [(count, window) for count, window, _ in prometheus.asked] == [(10_000, TEN_MINUTES)]
+    assert prometheus.asked[0][2] < 16 * MIB
+    assert {start.at for start in found.values()} == {NOW - timedelta(minutes=3)}
+    assert len(found) == 10_000
+
+
+def test_ten_thousand_that_failed_a_while_ago_are_asked_in_twenty_more_queries_of_less_than_16_mib() -> None:
+    prometheus = Scraped(timedelta(minutes=30))
+    found = find(prometheus, *map(asked, names(10_000)))
+    assert [(count, window) for count, window, _ in prometheus.asked[1:]] == [(500, timedelta(hours=2))] * 20
+    assert max(size for *_, size in prometheus.asked) < 16 * MIB
+    assert {start.at for start in found.values()} == {NOW - timedelta(minutes=30)}
+    assert len(found) == 10_000
+
+
+@pytest.mark.parametrize(("failed_for", "level"), [(timedelta(hours=20), 2), (timedelta(days=7), 3)], ids=["hours", "days"])
+def test_what_failed_long_ago_is_asked_in_smaller_queries(failed_for: timedelta, level: int) -> None:
+    prometheus = Scraped(failed_for)
+    found = find(prometheus, *map(asked, names(50)))
+    assert {start.at for start in found.values()} == {NOW - failed_for}
+    assert max(count for count, window, _ in prometheus.asked if window == LOOK_BACK[level][0]) == min(50, LOOK_BACK[level][1])
+    assert max(size for *_, size in prometheus.asked) < 16 * MIB
+
+
+def test_the_longest_look_back_at_its_size_stays_below_16_mib() -> None:
+    for back, most in LOOK_BACK:
+        prometheus = Scraped(timedelta(days=9))
+        prometheus.raw("|".join(names(most)) + f"[{back.total_seconds():.0f}s]", NOW)
+        assert prometheus.asked[0][2] < 16 * MIB
+
+
+def test_more_than_a_tick_may_ask_is_left_for_the_next_ones_which_come_to_an_end() -> None:
+    left, ticks = [asked(name) for name in names(400)], 0
+    while left:
+        prometheus = Scraped(timedelta(days=30))
+        found = find(prometheus, *left)
+        assert len(prometheus.asked) <= MOST_QUERIES
+        assert found
+        assert all(start.good_at is None for start in found.values())
+        left, ticks = [one for one in left if one.incident_id not in found], ticks + 1
+    assert ticks == 2
+
+
+def test_the_newest_failures_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failure_start, "MOST_QUERIES", 2)
+    old = [asked(name, NOW - timedelta(minutes=20)) for name in names(700)]
+    new = [asked(f"olt-9{number:05}") for number in range(300)]
+    found = find(Scraped(timedelta(minutes=30)), *old, *new)
+    assert {one.incident_id for one in new} <= found.keys()
+    assert len(found) == 500
+
+
+def test_one_query_that_fails_leaves_out_its_own_equipment_alone() -> None:
+    prometheus = Scraped(timedelta(minutes=30))
+    prometheus.failing = "olt-00700"
+    with capture_logs() as logs:
+        found = find(prometheus, *map(asked, names(1_500)))
+    assert len(found) == 1_000
+    assert "olt-00700" not in found
+    assert [line["error"] for line in logs] == ["Prometheus answered 503: overloaded"]
+
+
+def test_alerts_hours_apart_are_each_looked_up_as_of_their_own_time() -> None:
+    # at one query for both, the two hours before the later one show nothing of the earlier
+    early = asked("olt-1", NOW - timedelta(hours=5))
+    found = find(Scraped(timedelta(hours=6)), asked("olt-2"), early)
+    assert found["olt-1"] == failure_start.Start(NOW - timedelta(hours=6), "equipment_series", NOW - timedelta(hours=6, seconds=15))
+
+
+@pytest.fixture
+def fake() -> Iterator[FakePrometheus]:
+    with FakePrometheus() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("expression", "query"),
+    [
+        (None, f'{UP}{{equipment=~"a|b"}}[600s]'),
+        ("own_up", 'own_up{equipment=~"a|b"}[600s]'),
+        ('own_up{port="1"}', 'own_up{equipment=~"a|b",port="1"}[600s]'),
+        (
+            "min by (equipment) (own_up)",
+            (
+                '(label_replace((\nmin by (equipment) (own_up)\n), "art58_asked", "1", "equipment", "a|b") '
+                'and on (art58_asked) label_replace(vector(1), "art58_asked", "1", "", ""))[600s:15s]'
+            ),
+        ),
+    ],
+    ids=["normalised", "own series", "own selector", "any PromQL"],
+)
+def test_only_the_equipment_that_failed_is_asked_for(fake: FakePrometheus, expression: str | None, query: str) -> None:
+    prometheus = Prometheus(PrometheusSettings(url=fake.url))
+    failure_start.find(prometheus, [asked("a", expression=expression), asked("b", expression=expression)], NOW)
+    prometheus.close()
+    # nothing is told of the last ten minutes: it may have told of the failure before
+    assert fake.asked == [query, query.replace("[600s", "[7200s")]
+
+
+def test_with_nothing_to_settle_nothing_is_asked(fake: FakePrometheus) -> None:
+    prometheus = Prometheus(PrometheusSettings(url=fake.url))
+    assert failure_start.find(prometheus, [], NOW) == {}
+    prometheus.close()
+    assert fake.asked == []
