@@ -4,14 +4,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
-from functools import cache
+from functools import cache, partial
+from typing import TypeVar
 
 import msgspec
+import structlog
+from prometheus_client import Counter
 
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import SERIES
-from receiver.incidents.count import OVER_TIME, Told
-from receiver.law.counting import Affected
+from receiver.incidents.count import Told
+from receiver.law.counting import GROWING, Affected
+from receiver.law.wording import OWN_FAULT
 from receiver.model import Incident
 from receiver.observation import history, topology, users
 from receiver.observation.comparable_days import Calendar
@@ -20,6 +24,12 @@ from receiver.observation.prometheus import Prometheus
 from receiver.observation.quality import Qualities, Quality
 from receiver.observation.topology import Found
 from receiver.observation.users import UsersObserved
+
+FAULTS = Counter("art58_incident_faults_total", "Incidents and questions left out of a tick by a fault of the receiver")
+
+_T = TypeVar("_T")
+
+log = structlog.get_logger()
 
 AccidentDays = Callable[[], Mapping[str | None, AbstractSet[date]]]
 """The days of earlier accidents by equipment, looked up only if something is compared."""
@@ -59,7 +69,9 @@ class Observer:
         observed = users.observe(self.prometheus, self.catalogue, hit)
         days = cache(accidents)
         traffic = self._traffic(impacts, observed, days, now)
-        quality = self._quality(hit, since, observed, days, now)
+        # what is not known is never normal
+        nothing: dict[tuple[str, str | None], Quality] = {}
+        quality = _or_else(nothing, partial(self._quality, hit, since, observed, days, now))
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
         below = self._below(impacts, observed)
         return {
@@ -112,8 +124,11 @@ class Observer:
         found: dict[tuple[str, str], History] = {}
         for (own, label), its in wanted.items():
             series = own or SERIES["traffic"]
-            compared = self._histories.compare(
-                series, set(its.values()), self._calendar, accidents(), label, now, own=own is not None
+            compared = _or_else(
+                dict.fromkeys(its.values(), History(problem=OWN_FAULT)),
+                partial(
+                    self._histories.compare, series, its.values(), self._calendar, accidents(), label, now, own=own is not None
+                ),
             )
             found |= {key: compared[one] for key, one in its.items()}
         return found
@@ -130,17 +145,34 @@ class Observer:
         emergency = {impact.service.name for impact in impacts if impact.service.family == "emergency_voice"}
         found: dict[tuple[str, str], Found] = {}
         for label, its in wanted.items():
-            answers = topology.observe(
-                self.prometheus, its.values(), equipment_label=label, emergency_voice=emergency, declared=self.catalogue.equipment
+            answers = _or_else(
+                dict.fromkeys(its.values(), Found(None, 0, 0, 0, "", "", problem=OWN_FAULT)),
+                partial(
+                    topology.observe,
+                    self.prometheus,
+                    its.values(),
+                    equipment_label=label,
+                    emergency_voice=emergency,
+                    declared=self.catalogue.equipment,
+                ),
             )
             found |= {key: answers[one] for key, one in its.items()}
         return found
 
 
+def _or_else(otherwise: _T, ask: Callable[[], _T]) -> _T:
+    try:
+        return ask()
+    except Exception:  # whatever it is: a fault in one question must not stop the clock of all incidents
+        FAULTS.inc()
+        log.exception("a question could not be asked by a fault of the receiver")
+        return otherwise
+
+
 def _is_settled(impact: Impact) -> bool:
     """Whether it is over and its users were counted while it lasted."""
     known = impact.before.count
-    return impact.restored_at is not None and known is not None and known.method not in OVER_TIME
+    return impact.restored_at is not None and known is not None and known.method not in GROWING
 
 
 def _are_counted(told: UsersObserved, equipment: str | None) -> bool:

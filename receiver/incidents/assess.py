@@ -9,7 +9,7 @@ from receiver.catalogue import Service
 from receiver.incidents.count import Told, count
 from receiver.law import forecast
 from receiver.law.conference import BusinessHours, function_facts
-from receiver.law.counting import Affected
+from receiver.law.counting import GROWING, Affected
 from receiver.law.estimate import WrongFigure
 from receiver.law.explanation import explain_outage
 from receiver.law.impairment import Impairment, impairment
@@ -161,7 +161,9 @@ def _conclude(
     major_since = _major_since(row, started_at, duration, affected, previous, by_clause_2 if judgement.by_clause_2 else None)
     expected = None
     if judgement.verdict != Verdict.MAJOR and restored_at is None:
-        by_table = forecast.major_at(row, started_at, at_most)
+        known = affected.count
+        grows = known is not None and known.method in GROWING and affected.problem is None
+        by_table = forecast.major_at(row, started_at, at_most, known.at if known and grows else None)
         expected = min((moment for moment in (by_table, by_clause_2) if moment), default=None)
     known = affected.count
     new = Conclusion(

@@ -17,7 +17,7 @@ from receiver.catalogue import Service
 from receiver.catalogue.inputs import NEEDS, REFINED_BY
 from receiver.law import fallback
 from receiver.law.conference import BusinessHours, Meetings, business_hours
-from receiver.law.counting import EMERGENCY, Affected, Count, keep_largest
+from receiver.law.counting import EMERGENCY, GROWING, Affected, Count, keep_largest
 from receiver.law.estimate import Estimate, Method, WrongFigure, exact
 from receiver.law.fallback import Choice, PassedOver
 from receiver.law.methods import Traffic
@@ -28,9 +28,6 @@ from receiver.observation.history import SLOT, History
 from receiver.observation.quality import Quality
 from receiver.observation.topology import Found
 from receiver.observation.users import Reading, UsersObserved
-
-OVER_TIME: tuple[Method, ...] = ("traffic_difference", "conference_probability")
-"""They count what happened from the failure to the recovery: also after it."""
 
 _BY_SIZE: tuple[Method, ...] = ("all_under_equipment", "emergency_all_under_equipment", "host_entitled_accounts")
 """They count what is known of the equipment at any time."""
@@ -110,7 +107,7 @@ def count(
     try:
         under = _under(impact)
         bound = under.users if under else (service.users_total if bound is None else bound)
-        if restored_at and known_before and known_before.method not in OVER_TIME:
+        if restored_at and known_before and known_before.method not in GROWING:
             return Affected(before.kept, bound)
         choice = _choice(impact, under.hit if under else None)
     except WrongFigure as wrong:
@@ -228,7 +225,7 @@ def _unanswered(impact: _Impact, choice: Choice, before: Affected) -> str | None
             continue
         if problem := _problem_of(impact, method):
             return problem
-        if method in kept and method != counting and method not in (*OVER_TIME, *_BY_SIZE, *EMERGENCY) and not impact.restored_at:
+        if method in kept and method != counting and method not in (*GROWING, *_BY_SIZE, *EMERGENCY) and not impact.restored_at:
             # its exporter may have died with the equipment: what it counted last is not the number now
             return GONE
     return None
@@ -244,7 +241,7 @@ def _problem_of(impact: _Impact, method: Method) -> str | None:
         return impact.problem_of((*NEEDS[method], "saved")) or (told.below.problem if told.below else None)
     if method == "traffic_difference":
         return (told.traffic.problem if told.traffic else None) or impact.problem_of(["bytes_per_user_hour"])
-    if impact.restored_at and method not in OVER_TIME:
+    if impact.restored_at and method not in GROWING:
         return None
     return impact.problem_of((*NEEDS[method], *REFINED_BY.get(method, ())))
 
@@ -268,7 +265,7 @@ def _counted(impact: _Impact, choice: Choice, estimate: Estimate, under: _Under 
     if method == "traffic_difference" and traffic:
         queries = [traffic.query, *queries]
         evidence += (traffic.evidence,) if traffic.evidence else ()
-    at = _until(impact) if method in OVER_TIME else next((reading.at for reading in readings if reading.at), impact.now)
+    at = _until(impact) if method in GROWING else next((reading.at for reading in readings if reading.at), impact.now)
     new = Count(
         users=estimate.users,
         method=method,

@@ -9,10 +9,9 @@ from functools import partial
 
 import msgspec
 import structlog
-from prometheus_client import Counter
 
 from receiver.catalogue import Catalogue, Service
-from receiver.incidents.ask import Impact, Observer
+from receiver.incidents.ask import FAULTS, Impact, Observer
 from receiver.incidents.assess import assess, end_without_service
 from receiver.incidents.count import Told
 from receiver.incidents.follow import follow, recovered_at
@@ -27,8 +26,6 @@ from receiver.observation.prometheus import Prometheus
 from receiver.settings import Settings
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
-
-FAULTS = Counter("art58_incident_faults_total", "Incidents left out of a tick by a fault of the receiver")
 
 log = structlog.get_logger()
 

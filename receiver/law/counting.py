@@ -16,6 +16,10 @@ EMERGENCY: frozenset[Method] = frozenset({"emergency_call_loss", "emergency_all_
 """The methods of voice whose emergency calls were affected. Neither is finer: that equipment is wholly down is no estimate."""
 
 
+GROWING: frozenset[Method] = frozenset({"traffic_difference", "conference_probability"})
+"""Their numbers count what happened from the failure on: they grow while it lasts, though nothing else changes."""
+
+
 class Count(msgspec.Struct, frozen=True):
     """A measured number of users: by which method, from which query, as of when (the time of the sample).
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from receiver.law import arithmetic, doubts
-from receiver.law.counting import Affected, Count
+from receiver.law.counting import GROWING, Affected, Count
 from receiver.law.estimate import Estimate, Method, Reading
 from receiver.law.impairment import Impairment
 from receiver.law.provisions import JST, Flag, Provision, Text, cite, guideline
@@ -281,7 +281,8 @@ def _expected(at: datetime, now: datetime, affected: Affected) -> Text:
             f"早ければ{when}に重大な事故の基準に達していた可能性がある",
             f"The threshold of a major accident may have been reached as early as {when}",
         )
-    if affected.problem is None:
+    grows = affected.count is not None and affected.count.method in GROWING
+    if affected.problem is None and not grows:
         return Text(
             f"変化がなければ{when}に重大な事故の基準に達する",
             f"If nothing changes, the threshold of a major accident is reached at {when}",

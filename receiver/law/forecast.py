@@ -136,12 +136,16 @@ class _Courses(NamedTuple):
     latest: _Path
 
 
-def major_at(row: Row, started_at: datetime, users: int | None) -> datetime | None:
+def major_at(row: Row, started_at: datetime, users: int | None, grown_until: datetime | None = None) -> datetime | None:
     """The first instant at which an outage with this many users has lasted long enough, or None when it never will.
 
-    `users` None stands for any number, however large.
+    `users` None stands for any number, however large. Of a method whose number grows with the accident `grown_until` is the time up
+    to which it has counted: it is taken to go on as it did so far.
     """
-    return _Path(started_at, started_at, users).first(row.conditions)
+    if users is None or grown_until is None or grown_until <= started_at:
+        return _Path(started_at, started_at, users).first(row.conditions)
+    users_per_hour = Fraction(users * _HOUR, (grown_until - started_at) // timedelta.resolution)
+    return _Path(started_at, grown_until, users, users_per_hour).first(row.conditions)
 
 
 def trend(samples: Sequence[tuple[datetime, int]]) -> Trend | None:

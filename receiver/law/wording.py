@@ -96,9 +96,11 @@ def clock_time(moment: datetime) -> str:
 
 GONE = "the series that counted the users is gone"
 NO_SERIES = "no series gives the users of this equipment"
+OWN_FAULT = "the receiver met a fault of its own: see its log"
 RECOVERED_FIRST = "the service recovered before its users could be measured"
 _PROBLEMS = {
     GONE: "利用者数を数えていた系列がなくなった",
+    OWN_FAULT: "受信機自身の障害（ログを参照）",
     NO_SERIES: "この設備の利用者数を示す系列がない",
     RECOVERED_FIRST: "利用者数を計測する前に役務が復旧した",
 }

@@ -1,6 +1,7 @@
 """One impact at one instant: what is known of its users, what is not, and what follows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from receiver.law.provisions import Text
 from receiver.law.rulebook import shipped
 from receiver.law.wording import NO_SERIES
 from receiver.model import Assessment, Incident
+from receiver.observation.history import History, Hour
 from receiver.observation.quality import Quality
 from receiver.observation.users import Answer, Reading, UsersObserved
 
@@ -253,3 +255,14 @@ def test_another_reading_of_a_method_that_would_change_the_verdict_is_told() -> 
     )
     assert (one.affected_users, one.verdict) == (20_000, "none")
     assert any("50,000" in change.en and "may apply as a major accident" in change.en for change in one.explanation.would_change)
+
+
+def test_a_number_that_grows_with_the_accident_is_foretold_to_go_on() -> None:
+    """Half of the traffic of 100,000 users is missing: 12,500 user-hours after a quarter, 100,000 in two."""
+    quarter = timedelta(minutes=15)
+    hours = (Hour(T0, Fraction(1, 4), 500.0, {date(2026, 11, day): 1_000.0 for day in (14, 7)}),)
+    told = Told(UsersObserved({"unable": NOTHING, "under_equipment": answer(100_000)}), History(hours, query="traffic"))
+    one = assess(INCIDENT, DATA, None, told, None, shipped(), timedelta(minutes=30), T0 + quarter)
+    assert one
+    assert (one.affected_users, one.verdict, one.major_expected_at) == (12_500, "none", T0 + 2 * HOUR)
+    assert "may be reached as early as 2026-11-21 14:00:00 JST" in one.reason.en

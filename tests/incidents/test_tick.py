@@ -10,8 +10,11 @@ import pytest
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.plan import Route
-from receiver.incidents import derive, tick
+from receiver.incidents import ask, derive, tick
+from receiver.law.wording import OWN_FAULT
 from receiver.model import Incident
+from receiver.observation.history import Histories
+from receiver.observation.quality import Qualities
 from receiver.storage import heartbeat
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
@@ -226,6 +229,23 @@ def test_a_fault_in_one_incident_leaves_the_others_alone(house: House, monkeypat
     house.receiver.assess_at(T0 + timedelta(minutes=60))
     verdicts = {one["impacts"][0]["affected_users"]: one["verdict"] for one in house.receiver.incidents()}
     assert verdicts[50_000] == "major"
+
+
+@pytest.mark.parametrize("question", ["history", "topology", "quality"])
+def test_a_fault_in_one_question_is_not_known_and_stops_no_clock(
+    house: House, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    def faulty(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    house.prometheus.holds("art58:users_under_equipment", None, service="data", equipment="core-1")
+    broken = {"history": (Histories, "compare"), "topology": (ask.topology, "observe"), "quality": (Qualities, "observe")}
+    monkeypatch.setattr(*broken[question], faulty)
+    take_in(house.receiver, [alert(0), alert(0, service="data")])
+    voice, data = sorted(house.at(60)["impacts"], key=lambda one: one["service"], reverse=True)
+    assert (voice["verdict"], voice["affected_users"]) == ("major", 50_000)
+    assert (data["verdict"], data["measured"]) == ("indeterminate", False)
+    assert (OWN_FAULT in data["reason"]["en"]) == (question != "quality")
 
 
 def test_notifications_are_taken_in_while_incidents_are_judged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,3 +239,18 @@ def test_one_more_impact_never_lowers_the_verdict_on_the_incident(impacts: list[
     before, after = gravest(impacts), gravest([*impacts, more])
     assert gravity.index(before.at_least) <= gravity.index(after.at_least)
     assert gravity.index(before.at_most) <= gravity.index(after.at_most)
+
+
+def test_a_number_that_grows_with_the_accident_goes_on_as_it_did_so_far() -> None:
+    """100,000 users without a service are 50,000 user-hours after half an hour: an hour's worth of 100,000 after the hour."""
+    row = rulebook_on(STARTED_AT, shipped()).row_of(ServiceFacts("internet_access", charged=True))
+    half = STARTED_AT + timedelta(minutes=30)
+    assert major_at(row, STARTED_AT, 50_000) == STARTED_AT + timedelta(hours=2)
+    assert major_at(row, STARTED_AT, 50_000, half) == STARTED_AT + timedelta(hours=1)
+    # 15,000 in half an hour are 30,000 in one: the time of the row comes later; 5,000 are so many in three
+    assert major_at(row, STARTED_AT, 15_000, half) == STARTED_AT + timedelta(hours=2)
+    assert major_at(row, STARTED_AT, 5_000, half) == STARTED_AT + timedelta(hours=3)
+    assert major_at(row, STARTED_AT, 0, half) is None
+    # nothing counted yet, or no upper bound: as it stands
+    assert major_at(row, STARTED_AT, 50_000, STARTED_AT) == STARTED_AT + timedelta(hours=2)
+    assert major_at(row, STARTED_AT, None, half) == STARTED_AT + timedelta(hours=1)

@@ -15,7 +15,7 @@ from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import QualityInputs, UserInputs
 from receiver.law.impairment import Impairment, ObservedData, ObservedGuaranteed, ObservedVoice, impairment
 from receiver.law.provisions import JST
-from receiver.observation import users
+from receiver.observation import history_queries, users
 from receiver.observation.comparable_days import Calendar
 from receiver.observation.history import Histories
 from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, Series, quoted
@@ -472,10 +472,12 @@ def test_the_past_is_asked_for_once_in_five_minutes(real: Listening) -> None:
 
 @pytest.mark.live_prometheus
 def test_a_service_as_a_whole_is_as_bad_as_its_worst_equipment(real: Listening) -> None:
-    found = observe(real, ("delay", None), ("delay", "fast"), ("leased", None), ("satellite", None))
+    found = observe(real, ("delay", None), ("delay", "fast"), ("leased", None), ("leased", "met"), ("satellite", None))
     assert judged(found["delay", "fast"]).effect == "normal"
     assert "24.2088 ms outside" in judged(found["delay", None]).why.en
     assert found["leased", None].observed == ObservedGuaranteed(True, 80, 120, "lower", "Mbit/s")
+    assert "missed in 24 of 24 slots" in told(found["leased", None])
+    assert "missed in 0 of 24 slots" in told(found["leased", "met"])
     assert found["satellite", None].all_traffic_down is True
 
 
@@ -638,10 +640,13 @@ def test_no_question_about_the_past_grows_without_end(series: int) -> None:
     samples += [sample for name in names for sample in said("sla", "leased", [1], name)]
     prometheus, keys = Saying(samples), [(service, name) for service in ("data", "leased") for name in names]
     # in a day, answers of 288 slots for each equipment
-    observe(prometheus, *keys, failed=NOW - timedelta(days=1))
+    found = observe(prometheus, *keys, failed=NOW - timedelta(days=1))
     assert max(map(len, prometheus.asked)) < 1.5 * 1024 * 1024
-    of_sla = [query for query in prometheus.asked if "art58_days_before" not in query]
+    of_sla = [query.count("|") + 1 for query in prometheus.asked if "art58_days_before" not in query]
     assert len(of_sla) == 2
+    assert sum(of_sla) == 2_000
+    assert max(of_sla) * 288 * history_queries.POINT_BYTES <= history_queries.MOST_BYTES
+    assert all("missed in 0 of 0 slots" in told(found["leased", name]) for name in names)
     assert len(prometheus.asked) <= 2 + 10  # however many series there are
 
 
