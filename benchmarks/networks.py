@@ -14,12 +14,15 @@ FAN_OUT = 100
 class Network:
     """`size` units in a tree, a hundred under each, all under `top`; users of `voice` are known of the lowest alone.
 
-    `top` is down, and with `part_down` works while every hundredth of the lowest units does not.
+    `top` is down, and with `part_down` works while every hundredth of the lowest units does not. Of the others `art58:equipment_up`
+    says that they work; with `lowest_tell` it says nothing of those that have others under them, so all the lowest must be asked.
     """
 
-    def __init__(self, size: int, *, part_down: bool) -> None:
+    def __init__(self, size: int, *, part_down: bool, lowest_tell: bool = False) -> None:
         ours, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(size, part_down, theirs), daemon=True)
+        self._process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(size, part_down, lowest_tell, theirs), daemon=True
+        )
         self._process.start()
         self.url, self.users = ours.recv()
 
@@ -41,7 +44,7 @@ def tree(size: int) -> Iterator[tuple[str, str | None]]:
 class _Pieces:
     """The entries of answers by series, and by the unit that the query names."""
 
-    def __init__(self, size: int, part_down: bool) -> None:
+    def __init__(self, size: int, part_down: bool, lowest_tell: bool) -> None:
         parents = dict(tree(size))
         below: dict[str, list[bytes]] = {}
         for name, parent in parents.items():
@@ -57,10 +60,11 @@ class _Pieces:
         self.counts = {name: _entry(users % name, "20") for name in leaves}
         up = '"__name__":"art58:equipment_up","equipment":"%s","job":"network"'
         self.down = {name: _entry(up % name, "0") for name in down}
+        self.up = {name: _entry(up % name) for name in (leaves if lowest_tell else parents) if name not in self.down}
 
     def answer(self, query: str) -> bytes:
         if query.startswith("count("):
-            of = self.counts if "users_under" in query else self.down if "equipment_up" in query else {}
+            of = self.counts if "users_under" in query else self._states(query) if "equipment_up" in query else {}
             return _entry("", str(len(of))) if of else b""
         if query.startswith("count by (parent)"):
             return b",".join(_picked(self.sizes, query, "parent"))
@@ -69,8 +73,11 @@ class _Pieces:
         if query.startswith("art58:users_under"):
             return b",".join(_picked(self.counts, query, "equipment"))
         if query.startswith("art58:equipment_up"):
-            return b",".join(_picked(self.down, query, "equipment"))
+            return b",".join(_picked(self._states(query), query, "equipment"))
         return b""  # nobody is saved, nothing overlaps, none has two parents
+
+    def _states(self, query: str) -> dict[str, bytes]:
+        return self.up if "== 1" in query else self.down
 
 
 def _entry(labels: str, value: str = "1") -> bytes:
@@ -88,8 +95,8 @@ def _picked(pieces: dict[str, bytes], query: str, label: str) -> Iterator[bytes]
             yield pieces[name]
 
 
-def _serve(size: int, part_down: bool, tell: Connection) -> None:
-    pieces = _Pieces(size, part_down)
+def _serve(size: int, part_down: bool, lowest_tell: bool, tell: Connection) -> None:
+    pieces = _Pieces(size, part_down, lowest_tell)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

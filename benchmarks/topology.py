@@ -19,7 +19,7 @@ from receiver.observation.topology import Wanted, observe
 from receiver.settings import PrometheusSettings
 
 WANTED = Wanted("voice", frozenset({"top"}))
-CASES = ("whole", "part")
+CASES = {"whole": "all failed", "lowest": "1 % failed, only the lowest tell", "part": "1 % failed"}
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -47,7 +47,7 @@ class Noted(Prometheus):
 def measure(size: int, case: str, rounds: int) -> Measured:
     """Product and yardstick take turns."""
     seconds, bares, mib = [], [], 0.0
-    with Network(size, part_down=case == "part") as network:
+    with Network(size, part_down=case != "whole", lowest_tell=case == "lowest") as network:
         prometheus = Noted(PrometheusSettings(url=network.url, timeout_seconds=30))
         for _ in range(rounds):
             prometheus.asked.clear()
@@ -94,7 +94,7 @@ def summary(found: dict[tuple[int, str], Measured]) -> dict[str, float]:
 def report(found: dict[tuple[int, str], Measured]) -> str:
     rows = [
         [
-            f"{size:,} units, {'all' if case == 'whole' else '1 %'} failed",
+            f"{size:,} units, {CASES[case]}",
             spread(m.seconds, 3),
             spread(m.bare, 3),
             str(m.queries),

@@ -109,7 +109,9 @@ class Conclusion(msgspec.Struct, frozen=True, gc=False):
     `number` counts within the incident. `affected_users` is the figure a report would name: measured (the largest so far), else
     the bound, else None. `major_since` is when the verdict rose to major; `major_expected_at` when it will if nothing changes
     (at the earliest conceivable, while users are not measured). `candidate` says that a ticket is due though it is not major yet.
-    `effect` is what was seen of it so far: a stop, a degradation, or both.
+    `effect` is what was seen of it so far: a stop, a degradation, or both; `quality` is what was told of that last.
+    `all_traffic_down_since` is about the facility of clause 2; until when that is known, or when traffic was seen to flow, is in
+    `all_traffic_down_until` (None: it is down).
     """
 
     incident_id: str
@@ -136,7 +138,9 @@ class Conclusion(msgspec.Struct, frozen=True, gc=False):
     major_expected_at: datetime | None
     candidate: bool
     effect: Effect = "unknown"
-    all_traffic_down: bool = False
+    all_traffic_down_since: datetime | None = None
+    all_traffic_down_until: datetime | None = None
+    quality: tuple[Text, ...] = ()
 
     @property
     def unit(self) -> str | None:

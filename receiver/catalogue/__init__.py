@@ -155,6 +155,11 @@ def _contradictions(service: Service) -> list[tuple[str, str, str]]:
     ]
     if isinstance(lost := service.users.call_loss_ratio, float | int) and lost > 1:
         found.append(("users.call_loss_ratio", f"{lost:g} is more than 1", "Write a share (0.7), not a percentage (70)"))
+    for name in ("bytes_per_user_hour", "calls_per_person", "business_days_month", "business_hours_day"):
+        if getattr(service.users, name) == 0:
+            found.append((f"users.{name}", "0: something is divided by it", "Write a number above zero, or leave it out"))
+    if isinstance(hours := service.users.business_hours_day, float | int) and hours > 24:
+        found.append(("users.business_hours_day", f"{hours:g} hours are more than a day has", "Write 24 or less"))
     if service.count_by and service.count_by not in METHODS_OF[service.family]:
         cure = f"Write one of {', '.join(METHODS_OF[service.family])}"
         found.append(("count_by", f"{service.count_by} does not count such a service", cure))

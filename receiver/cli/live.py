@@ -1,6 +1,7 @@
 """`art58 check --live`: every query of the catalogue asked now, and by which method the users of each service would be counted."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,7 +62,9 @@ def check(prometheus: Prometheus, catalogue: Catalogue, settings: Settings, now:
     """Ask for every service of the catalogue. Never raises: a failure is an answer."""
     prometheus.begin()
     whole = observe(prometheus, catalogue, {service.name: {None} for service in catalogue.services})
-    impacts = [Impact(_failure(service, whole[service.name], now), service, None, Affected()) for service in catalogue.services]
+    impacts = [
+        Impact(_failure(service, whole[service.name], catalogue, now), service, None, Affected()) for service in catalogue.services
+    ]
     told = Observer(prometheus, catalogue, settings.comparable_days.calendar).ask(impacts, dict, now)
     queries = {answer.query for observed in whole.values() for answer in observed.answers.values() if _is_asked(answer)}
     ages = {query: _age(prometheus, query) for query in sorted(queries)}
@@ -125,19 +128,38 @@ def _checked(impact: Impact, whole: UsersObserved, told: Told, affected: Affecte
         unit=number.unit if number else "",
         problem=affected.problem,
         quality=_quality(told),
-        asked=tuple(_asked(question, whole.to(question), ages) for question in asked_of(service)),
+        asked=(*(_asked(question, whole.to(question), ages) for question in asked_of(service)), *_asked_over_time(service, told)),
         missing=_missing(service, told, equipment, number),
     )
 
 
-def _failure(service: Service, whole: UsersObserved, now: datetime) -> Incident:
+def _failure(service: Service, whole: UsersObserved, catalogue: Catalogue, now: datetime) -> Incident:
     """As if the equipment with the most users under it, or at it, had failed an hour ago."""
-    largest: str | None = None
+    largest = _largest(service, whole, catalogue)
+    return Incident(f"check-{service.name}", "check", largest, "open", now, now - AN_HOUR, "starts_at")
+
+
+def _largest(service: Service, whole: UsersObserved, catalogue: Catalogue) -> str | None:
+    """The equipment with the most users under it, or at it; any, where a number holds for whichever failed."""
     for question in ("under_equipment", "unable"):
         answer = whole.to(question)
-        if answer and answer.by_equipment and largest is None:
-            largest = max(answer.by_equipment, key=lambda name: answer.by_equipment[name].value) or None
-    return Incident(f"check-{service.name}", "check", largest, "open", now, now - AN_HOUR, "starts_at")
+        if answer and answer.by_equipment:
+            return max(answer.by_equipment, key=lambda name: answer.by_equipment[name].value)
+        if answer and answer.everywhere:
+            return "any equipment"
+    tops = [unit.name for unit in catalogue.equipment.units if unit.parent is None]
+    return tops[0] if tops else None
+
+
+def _asked_over_time(service: Service, told: Told) -> Iterator[Asked]:
+    """What is not one number of now: traffic and its comparable days, quality, the equipment below."""
+    if told.traffic:
+        own, known = service.users.traffic, int(bool(told.traffic.hours))
+        yield Asked("traffic", own or told.traffic.query, known, None, told.traffic.problem)
+    if told.quality and told.quality.problem:
+        yield Asked("quality", "", 0, None, told.quality.problem)
+    if told.below:
+        yield Asked("equipment below", told.below.query, told.below.units, None, told.below.problem)
 
 
 def _quality(told: Told) -> Text | None:
@@ -156,7 +178,7 @@ def _asked(question: str, answer: Answer | None, ages: dict[str, int | None]) ->
     if answer is None:
         return Asked(question, "", 0, None, None)
     known = len(answer.by_equipment)
-    return Asked(question, answer.query, known, ages[answer.query] if known else None, answer.problem)
+    return Asked(question, answer.query, known, ages.get(answer.query) if known else None, answer.problem)
 
 
 def _age(prometheus: Prometheus, query: str) -> int | None:
@@ -176,7 +198,7 @@ def _missing(service: Service, told: Told, equipment: str | None, number: Count 
             break
         needs = [series_of(need) for need in NEEDS[method] if need != "traffic" and not told.observed.reading(need, equipment)]
         if method == "traffic_difference" and told.traffic and told.traffic.why_not:
-            needs = [told.traffic.why_not.en]
+            needs = [f"traffic ({told.traffic.why_not.en})"]
         if needs:
             missing[method] = tuple(needs)
     return missing

@@ -19,9 +19,10 @@ from receiver.law.wording import OWN_FAULT
 from receiver.model import Incident
 from receiver.observation import history, topology, users
 from receiver.observation.comparable_days import Calendar
-from receiver.observation.history import Histories, History
+from receiver.observation.history import SLOT, Histories, History
 from receiver.observation.prometheus import Prometheus
 from receiver.observation.quality import Qualities, Quality
+from receiver.observation.slots import floor
 from receiver.observation.topology import Found
 from receiver.observation.users import UsersObserved
 
@@ -117,7 +118,8 @@ class Observer:
                 continue
             if not impact.restored_at and _are_counted(observed[service.name], incident.equipment):
                 continue
-            until = impact.restored_at or now
+            # the same question until the next slot is whole: the answer is kept so long
+            until = impact.restored_at or floor(now, SLOT)
             since = min(incident.failure_started_at, until)
             one = history.Wanted(service.name, incident.equipment, since, until)
             wanted[service.users.traffic, service.equipment_label][impact.key] = one

@@ -1,7 +1,9 @@
 """One impact at one instant: users as far as they are known, the verdict of the law, and when it will rise. Pure."""
 
+import re
 from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,11 +11,11 @@ from receiver.catalogue import Service
 from receiver.incidents.count import Told, count
 from receiver.law import forecast
 from receiver.law.conference import BusinessHours, function_facts
-from receiver.law.counting import GROWING, Affected
+from receiver.law.counting import GROWING, Affected, Count
 from receiver.law.estimate import WrongFigure
-from receiver.law.explanation import explain_outage
+from receiver.law.explanation import explain_outage, suffered
 from receiver.law.impairment import Impairment, impairment
-from receiver.law.provisions import Flag
+from receiver.law.provisions import Flag, Text
 from receiver.law.rulebook import Row, Rulebook, rulebook_on
 from receiver.law.verdict import (
     Circumstances,
@@ -27,9 +29,21 @@ from receiver.law.verdict import (
 )
 from receiver.model import Assessment, Conclusion, Incident
 
+_SHORT_GAP = timedelta(minutes=5)
+
 # what may differ from tick to tick without anyone caring
-_IDLE = {"number", "assessed_at", "duration", "margin_seconds"}
+_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality"}
 _cared_about = attrgetter(*(name for name in Conclusion.__struct_fields__ if name not in {*_IDLE, "affected"}))
+
+
+class _Down(NamedTuple):
+    """Since when all communications through the facility have been impossible (None: they are not), and until when that is known.
+
+    `until` without `since` is when traffic was seen to flow.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def assess(
@@ -48,29 +62,31 @@ def assess(
     None if nothing changed since the previous one that a person would care about: it need not be explained anew. The number is the
     previous one's: the caller numbers what it keeps.
     """
-    evidence = told.quality.evidence if told.quality else ()
-    seen = None if restored_at else impaired(told)
+    seen, quality = _quality(told, previous, recovered=restored_at is not None)
     affected = count(
         incident,
         service,
         told,
-        previous.affected if previous else Affected(),
+        _known_before(previous, restored_at),
         now,
         restored_at=restored_at,
         open_hours=open_hours,
     )
     effect = _effect(affected, seen, previous)
     rulebook = rulebook_on(incident.failure_started_at, rulebooks)
-    down = _all_traffic_down(told, rulebook, previous, recovered=restored_at is not None)
+    started_at = incident.failure_started_at
+    down = _all_traffic_down(service, told, rulebook, previous, started_at, restored_at, now)
     circumstances = Circumstances(
         # nobody has said what the cause is: it is judged as a failure, and flagged
         cause="unknown",
         effect=effect,
         facility=service.facility,
-        all_traffic_down=down,
+        all_traffic_down=down.since is not None,
         installed_by_the_carrier=service.installed_by_the_carrier,
+        all_traffic_down_for=(down.until or restored_at or now) - down.since if down.since else None,
     )
-    new, judgement = _conclude(incident, service, restored_at, affected, circumstances, previous, rulebook, lead, now)
+    new, judgement = _conclude(incident, service, restored_at, affected, circumstances, down, previous, rulebook, lead, now)
+    new = msgspec.structs.replace(new, quality=quality)
     if previous and not _changed(new, previous):
         return None
     explanation = explain_outage(
@@ -81,12 +97,30 @@ def assess(
         new.failure_started_at,
         new.major_since,
         new.major_expected_at,
-        # where nobody measures the quality there is nothing to say of it
-        seen if evidence or (seen and seen.effect != "unknown") else None,
-        evidence,
+        new.quality,
+        seen,
         _unsettled(service),
     )
     return Assessment(**msgspec.structs.asdict(new), explanation=explanation)
+
+
+def _quality(told: Told, previous: Conclusion | None, *, recovered: bool) -> tuple[Impairment | None, tuple[Text, ...]]:
+    """What the service suffers now, and what that rests on; of what is over, or not known any more, what was told last."""
+    seen, evidence = None if recovered else impaired(told), told.quality.evidence if told.quality else ()
+    # where nobody measures the quality there is nothing to say of it
+    if seen and (evidence or seen.effect != "unknown"):
+        return seen, (suffered(seen), *evidence)
+    return None, previous.quality if previous else ()
+
+
+def _known_before(previous: Conclusion | None, restored_at: datetime | None) -> Affected:
+    """What was known of the users. That they could not be measured in the last minutes before a recovery is no gap in it."""
+    if previous is None:
+        return Affected()
+    began = previous.assessed_at
+    if restored_at and previous.restored_at is None and previous.measured and restored_at - began <= _SHORT_GAP:
+        return msgspec.structs.replace(previous.affected, problem=None)
+    return previous.affected
 
 
 def _unsettled(service: Service) -> tuple[Flag, ...]:
@@ -124,7 +158,7 @@ def _judge(
     service: Service, rulebook: Rulebook, duration: timedelta, affected: Affected, circumstances: Circumstances
 ) -> Judgement:
     known = affected.count
-    if known and known.at_most is not None and affected.problem is None:
+    if known and known.at_most is not None and known.stopped is not None and affected.problem is None:
         stopped, degraded = (Population(users or 0, users or 0, duration) for users in (known.stopped, known.degraded))
         return judge_populations(service.facts, rulebook, duration, stopped, degraded, known.at_most, circumstances)
     return judge(service.facts, rulebook, duration, affected.at_least, affected.at_most, circumstances)
@@ -147,6 +181,7 @@ def _conclude(
     restored_at: datetime | None,
     affected: Affected,
     circumstances: Circumstances,
+    down: _Down,
     previous: Conclusion | None,
     rulebook: Rulebook,
     lead: timedelta,
@@ -157,8 +192,13 @@ def _conclude(
     at_most = affected.at_most
     judgement = _judge(service, rulebook, duration, affected, circumstances)
     row = rulebook.row_of(service.facts)
-    by_clause_2 = _by_clause_2(rulebook, started_at, circumstances)
-    major_since = _major_since(row, started_at, duration, affected, previous, by_clause_2 if judgement.by_clause_2 else None)
+    by_clause_2 = _by_clause_2(rulebook, circumstances, down)
+    if by_clause_2 and by_clause_2 <= now and judgement.at_most != Verdict.MAJOR:
+        # whether it went on is not known
+        judgement = msgspec.structs.replace(judgement, verdict=Verdict.INDETERMINATE, at_most=Verdict.MAJOR)
+    major_since = None
+    if judgement.at_least == Verdict.MAJOR:
+        major_since = _major_since(row, started_at, duration, affected, previous, by_clause_2 if judgement.by_clause_2 else None)
     expected = None
     if judgement.verdict != Verdict.MAJOR and restored_at is None:
         known = affected.count
@@ -166,6 +206,11 @@ def _conclude(
         by_table = forecast.major_at(row, started_at, at_most, known.at if known and grows else None)
         expected = min((moment for moment in (by_table, by_clause_2) if moment), default=None)
     known = affected.count
+    by_another_reading = (
+        judgement.verdict != Verdict.MAJOR
+        and known is not None
+        and _is_major_by_another_reading(known, service, rulebook, judgement)
+    )
     new = Conclusion(
         incident_id=incident.id,
         number=previous.number if previous else 0,
@@ -189,37 +234,71 @@ def _conclude(
         measured=known is not None,
         major_since=major_since,
         major_expected_at=expected,
-        candidate=_is_candidate(judgement.verdict, judgement.at_most, expected, lead, now),
+        candidate=_is_candidate(judgement.verdict, judgement.at_most, expected, lead, now) or by_another_reading,
         effect=circumstances.effect,
-        all_traffic_down=circumstances.all_traffic_down,
+        all_traffic_down_since=down.since,
+        all_traffic_down_until=down.until,
     )
     return new, judgement
 
 
-def _all_traffic_down(told: Told, rulebook: Rulebook, previous: Conclusion | None, *, recovered: bool) -> bool:
-    """Whether clause 2 has all communications through the facility down. Once they were for its two hours, that stays."""
-    was = previous is not None and previous.all_traffic_down
-    if recovered or told.quality is None or told.quality.all_traffic_down is None:
-        return was
-    fulfilled = was and previous is not None and rulebook.clause_2 is not None and previous.duration >= rulebook.clause_2.duration
-    return told.quality.all_traffic_down or fulfilled
+def _all_traffic_down(
+    service: Service,
+    told: Told,
+    rulebook: Rulebook,
+    previous: Conclusion | None,
+    started_at: datetime,
+    ended_at: datetime | None,
+    now: datetime,
+) -> _Down:
+    """What is known of it at this instant. Once it was so for the two hours of clause 2, that stays."""
+    was = _Down(previous.all_traffic_down_since, previous.all_traffic_down_until) if previous else _Down()
+    if service.facility is None:
+        return _Down()
+    down = told.quality.all_traffic_down if told.quality and ended_at is None else None
+    if down:
+        # never seen to flow since the failure, it was down from then on
+        return _Down(was.since or (started_at if was.until is None else now))
+    until = was.until or ended_at or now
+    if down is False and was.since and not (rulebook.clause_2 and until - was.since >= rulebook.clause_2.duration):
+        return _Down(None, now)
+    return _Down(was.since, until) if was.since or down is False else was
 
 
 def _changed(new: Conclusion, previous: Conclusion) -> bool:
     """Whether something differs that a person would care about."""
     if _cared_about(new) != _cared_about(previous):
         return True
-    if new.affected.problem is None and previous.affected.problem is None:
-        # all users under the equipment may wobble: while a number is measured, that is not the number
-        return new.affected.kept != previous.affected.kept
-    return new.affected != previous.affected
+    was, is_ = previous.affected, new.affected
+    if is_.kept != was.kept or _kind(is_.problem) != _kind(was.problem):
+        return True
+    # all users under the equipment may wobble: while a number is measured, that is not the number
+    return is_.problem is not None and _differ(is_.bound, was.bound)
 
 
-def _by_clause_2(rulebook: Rulebook, started_at: datetime, circumstances: Circumstances) -> datetime | None:
+def _kind(problem: str | None) -> str | None:
+    """A problem without its numbers: they may be others at each tick."""
+    return problem and re.sub(r"\d+", "", problem)
+
+
+def _differ(one: int | None, other: int | None) -> bool:
+    """Whether two bounds differ by more than a hundredth."""
+    return one != other if one is None or other is None else abs(one - other) * 100 > max(one, other)
+
+
+def _is_major_by_another_reading(known: Count, service: Service, rulebook: Rulebook, judged: Judgement) -> bool:
+    """Where the rule of the method can be read in another way: a person decides which, and must be asked in time."""
+    users = max((other.users for other in known.other_readings), default=0)
+    if users <= judged.users_at_least:
+        return False
+    return judge(service.facts, rulebook, judged.duration, users, users, judged.circumstances).verdict == Verdict.MAJOR
+
+
+def _by_clause_2(rulebook: Rulebook, circumstances: Circumstances, down: _Down) -> datetime | None:
     """When clause 2 is fulfilled, if only time is lacking."""
-    if rulebook.clause_2 is None or not may_fall_under_clause_2(circumstances):
+    if rulebook.clause_2 is None or down.since is None or not may_fall_under_clause_2(circumstances):
         return None
-    return started_at + rulebook.clause_2.duration
+    return down.since + rulebook.clause_2.duration
 
 
 def _major_since(
@@ -233,14 +312,18 @@ def _major_since(
     """When the table was first fulfilled, as soon as it lasted long enough, or as the users of it became so many; or clause 2."""
     if previous and previous.major_since and previous.failure_started_at == started_at:
         return previous.major_since if duration >= previous.major_since - started_at else None
+    at_least_before = previous.affected.at_least if previous and previous.measured else None
     users, moments = affected.at_least, [by_clause_2] if by_clause_2 else []
     for condition in row.conditions:
         if duration >= condition.duration and users >= condition.users:
             moment = started_at + condition.duration
-            fewer_before = previous is not None and previous.measured and previous.affected.at_least < condition.users
-            if fewer_before and affected.count:
+            known = affected.count
+            if known and known.method in GROWING:
+                # from nobody at the failure to so many then
+                moment = max(moment, started_at + (known.at - started_at) * condition.users / known.users)
+            elif known and at_least_before is not None and at_least_before < condition.users:
                 # no later than now, should the clock of Prometheus be ahead of ours
-                moment = min(max(moment, affected.count.at), started_at + duration)
+                moment = min(max(moment, known.at), started_at + duration)
             moments.append(moment)
     return min(moments, default=None)
 

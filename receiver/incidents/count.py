@@ -18,11 +18,12 @@ from receiver.catalogue.inputs import NEEDS, REFINED_BY
 from receiver.law import fallback
 from receiver.law.conference import BusinessHours, Meetings, business_hours
 from receiver.law.counting import EMERGENCY, GROWING, Affected, Count, keep_largest
+from receiver.law.counting import METHODS as METHODS_IN_ORDER
 from receiver.law.estimate import Estimate, Method, WrongFigure, exact
 from receiver.law.fallback import Choice, PassedOver
 from receiver.law.methods import Traffic
 from receiver.law.provisions import Text
-from receiver.law.wording import GONE, METHODS, NO_SERIES, RECOVERED_FIRST
+from receiver.law.wording import GONE, METHODS, NO_SERIES, RECOVERED_FIRST, clock_time
 from receiver.model import Incident
 from receiver.observation.history import SLOT, History
 from receiver.observation.quality import Quality
@@ -33,6 +34,9 @@ _BY_SIZE: tuple[Method, ...] = ("all_under_equipment", "emergency_all_under_equi
 """They count what is known of the equipment at any time."""
 
 _USES_UNDER: tuple[Method, ...] = (*_BY_SIZE, "emergency_call_loss", "traffic_difference")
+
+LATE = timedelta(minutes=15)
+"""A finer method that begins to count later than this is no measurement of the whole accident. Ours: no text says."""
 
 _OF_EMERGENCY_CALLS = ("emergency_calls_affected", "equipment_up", "call_loss_ratio")
 
@@ -49,12 +53,15 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class _Under(NamedTuple):
-    """All users under the failed equipment, those of them who were hit, and how that is known."""
+    """All users under the failed equipment, those of them who were hit, and how that is known. `whole`: also those under what is
+    below it and works.
+    """
 
     users: int
     hit: int
     readings: tuple[Reading, ...]
     evidence: tuple[Text, ...] = ()
+    whole: bool = True
 
 
 class _Impact(msgspec.Struct, frozen=True):
@@ -108,25 +115,47 @@ def count(
         under = _under(impact)
         bound = under.users if under else (service.users_total if bound is None else bound)
         if restored_at and known_before and known_before.method not in GROWING:
-            return Affected(before.kept, bound)
-        choice = _choice(impact, under.hit if under else None)
+            # what was not measured while it lasted no longer can be
+            return Affected(before.kept, bound, before.problem)
+        choice = _choice(impact, under)
     except WrongFigure as wrong:
         return Affected(before.kept, bound, str(wrong))
     if problem := _unanswered(impact, choice, before):
         return Affected(before.kept, bound, problem)
     if choice.estimate is None:
         return Affected(before.kept, bound, _why_nothing(impact))
-    kept_before = next((each for each in before.kept if each.method == choice.estimate.method), None)
-    return Affected(keep_largest(before.kept, _counted(impact, choice, choice.estimate, under, kept_before)), bound)
+    method = choice.estimate.method
+    kept_before = next((each for each in before.kept if each.method == method), None)
+    new = _counted(impact, choice, choice.estimate, under, kept_before)
+    if known_before and METHODS_IN_ORDER.index(method) < METHODS_IN_ORDER.index(known_before.method):
+        new = _since_late(impact, new, known_before)
+    kept = tuple(each for each in before.kept if not _is_past_the_end(impact, each))
+    return Affected(keep_largest(kept, new), bound)
+
+
+def _since_late(impact: _Impact, new: Count, coarser: Count) -> Count:
+    """A finer method that begins to count late in an accident cannot speak for those who were hit before."""
+    if new.method in GROWING or impact.now - impact.incident.failure_started_at <= LATE or coarser.most <= new.most:
+        return new
+    name = METHODS[coarser.method]
+    why = Text(
+        f"この方法の計測は{clock_time(impact.now)}から。それまでの計測（{name.ja}）は最大{coarser.most:,}人",
+        f"counted in this way since {clock_time(impact.now)} only; before: at most {coarser.most:,} ({name.en})",
+    )
+    return msgspec.structs.replace(new, at_most=coarser.most, evidence=(*new.evidence, why))
+
+
+def _is_past_the_end(impact: _Impact, known: Count) -> bool:
+    """Whether a number that grows was counted beyond the recovery, of which was not known yet."""
+    return known.method in GROWING and impact.restored_at is not None and known.at > impact.restored_at
 
 
 def _under(impact: _Impact) -> _Under | None:
-    """Of equipment that has a name: what its own series says, else what is below it. Saved users count for emergency calls only."""
+    """Of equipment that has a name: what its own series says, else what is below it."""
     if impact.incident.equipment is None:
         return None
-    keeps_saved = impact.service.family == "emergency_voice"
     if reading := impact.reading("under_equipment"):
-        saved = None if keeps_saved else impact.reading("saved")
+        saved = impact.reading("saved")
         if saved is None or not saved.users:
             return _Under(reading.users, reading.users, (reading,))
         if saved.users > reading.users:
@@ -139,17 +168,18 @@ def _under(impact: _Impact) -> _Under | None:
     if below is None or below.total is None:
         return None
     at = Reading(below.total.users, None, below.query, below.unit)
-    return _Under(below.total.upper_bound, below.total.users, (at,), (below.total.formula,))
+    formula = Text(below.total.formula.ja.removesuffix("。"), below.total.formula.en.removesuffix("."))
+    return _Under(below.total.upper_bound, below.total.users, (at,), (formula,), whole=False)
 
 
-def _choice(impact: _Impact, under: int | None) -> Choice:
-    """What the law makes of all that is known."""
-    family = impact.service.family
+def _choice(impact: _Impact, under: _Under | None) -> Choice:
+    """What the law makes of all that is known. Saved users are left out but for emergency calls."""
+    family, hit_under = impact.service.family, under.hit if under else None
     if family == "best_effort":
-        return fallback.best_effort(fallback.BestEffort(_failed(impact), _traffic(impact), under))
+        return _best_effort(impact, under)
     if family == "web_conference":
-        return _conference(impact, under)
-    ordinary = _voice(impact, under)
+        return _conference(impact, hit_under)
+    ordinary = _voice(impact, hit_under)
     if family == "other_voice":
         return fallback.other_voice(ordinary)
     hit, up = impact.value_now("emergency_calls_affected"), impact.value_now("equipment_up")
@@ -158,10 +188,22 @@ def _choice(impact: _Impact, under: int | None) -> Choice:
             emergency_calls_affected=None if hit is None else hit != 0,
             completely_down=None if up is None else up == 0,
             call_loss_rate=impact.value_now("call_loss_ratio"),
-            users_under_equipment=under,
+            # of units below it, those that failed: of others nobody knows who could not have called
+            users_under_equipment=under.users if under and under.whole else hit_under,
             ordinary=ordinary,
         )
     )
+
+
+def _best_effort(impact: _Impact, under: _Under | None) -> Choice:
+    traffic = _traffic(impact)
+    if under is None or under.whole:
+        users, saved = (under.users, under.users - under.hit) if under else (None, 0)
+        return fallback.best_effort(fallback.BestEffort(_failed(impact), traffic, users, saved))
+    if traffic and traffic.bytes_per_user_hour is None:
+        # the traffic is that of all units below it, the users are those of the failed ones: neither divides the other
+        traffic = None
+    return fallback.best_effort(fallback.BestEffort(_failed(impact), traffic, under.hit))
 
 
 def _failed(impact: _Impact) -> int | None:
@@ -219,16 +261,23 @@ def _conference(impact: _Impact, accounts: int | None) -> Choice:
 def _unanswered(impact: _Impact, choice: Choice, before: Affected) -> str | None:
     """Why nothing may be concluded: a question of the method that counts, or of one before it, was not answered."""
     counting = choice.estimate.method if choice.estimate else None
-    kept = {known.method for known in before.kept}
+    kept = {known.method: known for known in before.kept}
     for method in [*(passed.method for passed in choice.passed_over), *([counting] if counting else [])]:
         if method not in impact.service.methods:
             continue
         if problem := _problem_of(impact, method):
             return problem
-        if method in kept and method != counting and method not in (*GROWING, *_BY_SIZE, *EMERGENCY) and not impact.restored_at:
+        if method in kept and method != counting and _broke_off(impact, kept[method]):
             # its exporter may have died with the equipment: what it counted last is not the number now
             return GONE
     return None
+
+
+def _broke_off(impact: _Impact, last: Count) -> bool:
+    """Whether a method that counted before should count now, and does not."""
+    if last.method in GROWING:
+        return last.at < impact.ended_at - SLOT
+    return impact.restored_at is None and last.method not in _BY_SIZE and last.method not in EMERGENCY
 
 
 def _problem_of(impact: _Impact, method: Method) -> str | None:
@@ -259,8 +308,10 @@ def _counted(impact: _Impact, choice: Choice, estimate: Estimate, under: _Under 
     readings = [reading for need in (*NEEDS[method], *REFINED_BY.get(method, ())) if (reading := impact.reading(need))]
     evidence: tuple[Text, ...] = ()
     if method in _USES_UNDER and under:
-        readings = [*under.readings, *(reading for reading in readings if reading not in under.readings)]
-        evidence = under.evidence
+        # saved users count for emergency calls, and use the service as all others do
+        its = under.readings if method == "all_under_equipment" or not under.whole else under.readings[:1]
+        readings = [*its, *(reading for reading in readings if reading not in under.readings)]
+        evidence = under.evidence if its == under.readings else ()
     queries = [reading.query for reading in readings]
     if method == "traffic_difference" and traffic:
         queries = [traffic.query, *queries]

@@ -52,7 +52,7 @@ def _clause_2_step(judged: Judgement, needed: timedelta) -> Text:
     elif stated.installed_by_the_carrier is False:
         why = Text("自ら設置した設備ではない→満たさない", "not installed by the carrier: not fulfilled")
     else:
-        time, fulfilled = _time(needed - judged.duration), _TRUTH[judged.by_clause_2]
+        time, fulfilled = _time(needed - stated.down_for(judged.duration)), _TRUTH[judged.by_clause_2]
         why = Text(f"{time.ja}→{fulfilled.ja}", f"{time.en}: {fulfilled.en}")
     return Text(f"{asked.ja}: {why.ja}", f"{asked.en}: {why.en}")
 
@@ -104,7 +104,8 @@ def _compared(asked: Text, each: Condition, judged: Judgement) -> Text:
 def _time(lacking: timedelta) -> Text:
     if not lacking:
         return Text("時間はちょうど", "just long enough")
-    spell = length(abs(lacking))
+    # what is still lacking is rounded up to seconds, what is over is cut: neither promises too much
+    spell = length(timedelta(seconds=-(-lacking // timedelta(seconds=1))) if lacking > timedelta() else -lacking)
     return (
         Text(f"時間はあと{spell.ja}", f"{spell.en} short")
         if lacking > timedelta()

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from receiver.law.estimate import Method, Reading
 from receiver.law.provisions import Text
@@ -86,9 +87,13 @@ class Affected(msgspec.Struct, frozen=True):
 
 
 def keep_largest(kept: tuple[Count, ...], new: Count) -> tuple[Count, ...]:
-    """`kept` with `new` in it, if no larger count of its method is there already. The earliest of equal counts stays."""
+    """`kept` with `new` in it, if no larger count of its method is there already. The earliest of equal counts stays.
+
+    What there may be at most stays, too, whatever is counted later.
+    """
     by_method = {count.method: count for count in kept}
     old = by_method.get(new.method)
-    if old is None or (new.users, new.most) > (old.users, old.most):
-        by_method[new.method] = new
+    larger = new if old is None or (new.users, new.most) > (old.users, old.most) else old
+    most = max(new.most, old.most) if old else new.most
+    by_method[new.method] = larger if larger.most == most else replace(larger, at_most=most)
     return tuple(by_method[method] for method in METHODS if method in by_method)

@@ -82,7 +82,7 @@ def changes(judged: Judgement, facts: ServiceFacts, rulebook: Rulebook) -> Itera
     stated = judged.circumstances
     if judged.at_least != Verdict.MAJOR and stated.cause in ("telecom_equipment_failure", "unknown"):
         if rulebook.clause_2 and may_fall_under_clause_2(stated):
-            more = length(rulebook.clause_2.duration - judged.duration)
+            more = length(rulebook.clause_2.duration - stated.down_for(judged.duration))
             yield Text(f"第2号まで: あと{more.ja}続く", f"To clause (ii): {more.en} more")
         if not stated.add_on_function:
             yield _nearest(judged)

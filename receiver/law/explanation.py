@@ -120,13 +120,13 @@ def explain_outage(
     started_at: datetime,
     major_since: datetime | None,
     major_expected_at: datetime | None,
+    quality: Iterable[Text] = (),
     seen: Impairment | None = None,
-    evidence: Iterable[Text] = (),
     unsettled: Iterable[Flag] = (),
 ) -> Explanation:
     """Explain the verdict on an outage that is watched: its users with their query and time, its clock, and what comes next.
 
-    `seen` is what the service suffers by its quality, `evidence` what that rests on; `unsettled` is what the caller knows besides.
+    `quality` is what was told of a stop or degradation, `seen` what the service suffers now; `unsettled` is what the caller knows.
     """
     spell, since = length(judged.duration), clock_time(started_at)
     count = affected.count
@@ -144,7 +144,7 @@ def explain_outage(
         facts,
         rulebook,
         started_at,
-        numbers=[*_numbers(affected), *((suffered(seen), *evidence) if seen else ())],
+        numbers=[*_numbers(affected), *quality],
         steps=steps,
         would_change=[*next_, *(_by_other_readings(count.users, count.other_readings, judged, facts, rulebook) if count else ())],
         citations=[*_counting_rules(rule, count), guideline("start_and_end"), *(seen.citations if seen else ())],
@@ -152,7 +152,10 @@ def explain_outage(
     unsure = (*explanation.uncertain, *(seen.flags if seen else ()), *unsettled)
     if count and not count.unit:
         unsure = (*unsure, ask("users_unit"))
-    return msgspec.structs.replace(explanation, uncertain=unsure) if unsure != explanation.uncertain else explanation
+    cited = tuple(dict.fromkeys(explanation.citations))
+    if unsure == explanation.uncertain and len(cited) == len(explanation.citations):
+        return explanation
+    return msgspec.structs.replace(explanation, uncertain=unsure, citations=cited)
 
 
 def suffered(seen: Impairment) -> Text:

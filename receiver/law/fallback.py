@@ -50,11 +50,12 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class BestEffort(msgspec.Struct, frozen=True):
-    """What is known of a data service without guaranteed quality."""
+    """What is known of a data service without guaranteed quality. `saved_users`: those under the equipment who did not suffer."""
 
     failed_users: int | None = None
     traffic: Traffic | None = None
     users_under_equipment: int | None = None
+    saved_users: int = 0
 
 
 class OtherVoice(msgspec.Struct, frozen=True):
@@ -122,7 +123,11 @@ def best_effort(known: BestEffort, *, duration: UnderDuration = "multiplied", ne
                 if traffic is None
                 else lambda: methods.traffic_difference(traffic, under, duration=duration, negative_hours=negative_hours),
             ),
-            ("all_under_equipment", NO_UNDER if under is None else lambda: methods.all_under_equipment(under)),
+            (
+                "all_under_equipment",
+                # all of them use it as usual, but not all of them suffered
+                NO_UNDER if under is None else lambda: methods.all_under_equipment(under - known.saved_users),
+            ),
         ]
     )
 

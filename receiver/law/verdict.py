@@ -41,7 +41,8 @@ class Circumstances(msgspec.Struct, frozen=True):
     """What is known of an accident besides service, time and users.
 
     `all_traffic_down` and `installed_by_the_carrier` are about the `facility` (None: no such facility is concerned); an unknown
-    installer counts as the carrier. `add_on_function` (付加的な機能) is only ever a person's word.
+    installer counts as the carrier. `all_traffic_down_for`: how long all of it was; None: as long as the accident.
+    `add_on_function` (付加的な機能) is only ever a person's word.
     """
 
     cause: Cause = "telecom_equipment_failure"
@@ -50,6 +51,11 @@ class Circumstances(msgspec.Struct, frozen=True):
     all_traffic_down: bool = False
     installed_by_the_carrier: bool | None = None
     add_on_function: bool = False
+    all_traffic_down_for: timedelta | None = None
+
+    def down_for(self, accident: timedelta) -> timedelta:
+        """How long all traffic was down in an accident of this length."""
+        return accident if self.all_traffic_down_for is None else self.all_traffic_down_for
 
 
 class Population(msgspec.Struct, frozen=True):
@@ -292,7 +298,9 @@ def reaches(users: int | None, threshold: int) -> bool:
 
 
 def _fulfils_clause_2(rulebook: Rulebook, duration: timedelta, circumstances: Circumstances) -> bool:
-    return rulebook.clause_2 is not None and may_fall_under_clause_2(circumstances) and duration >= rulebook.clause_2.duration
+    if rulebook.clause_2 is None or not may_fall_under_clause_2(circumstances):
+        return False
+    return circumstances.down_for(duration) >= rulebook.clause_2.duration
 
 
 def may_fall_under_clause_2(circumstances: Circumstances) -> bool:

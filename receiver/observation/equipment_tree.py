@@ -32,7 +32,7 @@ UNSIZED = 100
 class Tree:
     """The facts by unit. `users`, `counted_in` (say lines) and `saved` by service first.
 
-    `declared_users`: which counts are from the configuration.
+    `declared_users`: which counts are from the configuration. `up`: the units known to work, where it was asked (`learn_working`).
 
     There may be a million units, and every answer makes the garbage collector look through all lists and sets there are. It passes
     by dicts and tuples that hold nothing but texts and numbers, so here the large ones are such.
@@ -47,6 +47,7 @@ class Tree:
         self.saved: dict[str, dict[str, int]] = defaultdict(dict)
         self.declared_users: dict[str, set[str]] = defaultdict(set)
         self.down: set[str] = set()
+        self.up: dict[str, None] = {}
         self.groups: dict[str, set[str]] = {}
         self._faults: dict[str, str] = {}
         self._count_faults: dict[str, dict[str, str]] = defaultdict(dict)
@@ -135,6 +136,12 @@ class Tree:
             if groups := self._by_declaration[name].overlaps:
                 self.groups.setdefault(name, set(groups))
         self._find_two_parents(names, wanted)
+
+    def learn_working(self, names: Sequence[str]) -> None:
+        """Which of them say that they work. For `learn_state` to be asked first: it is that which finds what is no state."""
+        wanted = dict(zip(names, names, strict=True))  # each name is kept once: an answer has its own copies
+        for sample in self._samples(names, wanted, EQUIPMENT_UP, condition=" == 1"):
+            self.up[wanted[sample.labels[self.label]]] = None
 
     def _find_two_parents(self, names: Sequence[str], wanted: Container[str]) -> None:
         """Also where only one of the parents was walked over."""

@@ -32,6 +32,7 @@ MOST_KEPT = 20_000
 _HOUR = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
 
+_NO_SERIES = Text("この設備の系列がない", "no series of this equipment")
 _NO_DATA = Text("同時刻の値に欠けがある", "no values for all of these times")
 _TOO_SHORT = Text(
     "完結した5分間がまだなく、計測値を比べられない", "no whole five minutes yet: there are no values that could be compared"
@@ -201,6 +202,8 @@ def _tell(source: Source, calendar: Calendar, wanted: Wanted, day: Day, answers:
     if len(whole) < len(before):
         days, gone = [each for each in before if each in whole], [(each, _NO_DATA) for each in before if each not in whole]
         compared = msgspec.structs.replace(compared, days=tuple(days), left_out=(*compared.left_out, *gone))
+    if not of_now and not any(before.values()):
+        return _Told(compared, why_not=_NO_SERIES)
     if too_few := _too_few(compared, calendar):
         return _Told(compared, why_not=too_few)
     # a series that the newest of them has is missing now, and not zero

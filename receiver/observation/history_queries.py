@@ -46,11 +46,8 @@ class Source(NamedTuple):
         PromQL of one's own that is no plain selector is evaluated once a minute only, five times in the shortest slot: every 15 s
         takes Prometheus more than twice as long, and rates, or what a recording rule gives, say hardly more then.
         """
-        values = self._picked(services, equipment)
-        if is_selector(self.series):
-            samples = f"{values}[{_duration(slot)}]"
-        else:
-            samples = f"(\n{values}\n)[{_duration(slot - EDGE)}:{_duration(_EVALUATED)}]"
+        values, window = self._picked(services, equipment), _duration(slot - EDGE)
+        samples = f"{values}[{window}]" if is_selector(self.series) else f"(\n{values}\n)[{window}:{_duration(_EVALUATED)}]"
         # Japan has no daylight saving time: the same clock time is whole days before
         average = f"avg_over_time({samples}{f' offset {days_before}d' if days_before else ''})"
         if self.together == "sum":

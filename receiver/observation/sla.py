@@ -9,7 +9,7 @@ from typing import NamedTuple
 from receiver.law.impairment import Worse
 from receiver.law.provisions import JST, Text
 from receiver.law.wording import length
-from receiver.observation.history_queries import EDGE, MOST_BYTES, POINT_BYTES, SERIES_BYTES, Source
+from receiver.observation.history_queries import MOST_BYTES, POINT_BYTES, SERIES_BYTES, Source
 from receiver.observation.prometheus import Prometheus, QueryFailed
 from receiver.observation.slots import LONGEST, SLOT, floor
 
@@ -99,7 +99,7 @@ def _ask(prometheus: Prometheus, owed: list[Owed], last: datetime) -> dict[Owed,
     """They have one source, and all of them name equipment, or none does."""
     source, named = owed[0].source, [one.equipment for one in owed if one.equipment is not None]
     # a slot that just meets an SLA would miss it by one sample of the slot before
-    query = source.averages({one.service for one in owed}, named or None, SLOT - EDGE)
+    query = source.averages({one.service for one in owed}, named or None, SLOT)
     try:
         answer = prometheus.over(query, _first_end(owed[0].since, last), last, SLOT)
     except QueryFailed as error:

@@ -31,7 +31,7 @@ class Found(msgspec.Struct, frozen=True):
     """The answer. `total` is None where nothing is known (`why_not`) or nothing may be concluded (`problem`).
 
     `saved`: users under failed units whom redundancy saved. `units`: how many were looked at, the roots included; `failed` of them
-    have failed.
+    are known to have failed. Of how many nobody knows is a `problem`: they may have failed as well.
     `unit`: what users are counted in, as the series say. `query`: PromQL that shows the counts, several joined by "; ".
     """
 
@@ -56,7 +56,7 @@ def observe(
     """Answer all questions of a tick together: each level of the network costs one query, or a few. Never raises.
 
     Equipment with a count of its own has the users of that count. Of other equipment the failed units under it are totalled: all
-    where it is down itself, else those that are. Units of several roots are totalled together.
+    where it is down itself, else those that are, if it is known that the others work. Units of several roots are totalled together.
     `emergency_voice`: services of which users saved by redundancy count as well.
     """
     tree = Tree(prometheus, equipment_label, declared)
@@ -79,6 +79,8 @@ def observe(
         already = set(named)
         tree.learn_users(tuple(name for name in units if name not in already), services)
         tree.learn_state(units)
+        walked = {one: reached[one.roots] for one in asked if one not in counted}
+        _learn_working(tree, {one: names for one, names in walked.items() if not isinstance(names, str)})
     others = {root for one in counted for root in one.roots}.difference(units)
     tree.learn_saved(tuple(sorted([*units, *others])), services)
     for one in asked:
@@ -154,6 +156,48 @@ def _hit(tree: Tree, one: Wanted, names: Sequence[str]) -> set[str]:
     return hit
 
 
+def _learn_working(tree: Tree, walked: Mapping[Wanted, Sequence[str]]) -> None:
+    """Ask which units work where that matters: first those with others under them, since their word holds for these as well."""
+    hits = {one: _hit(tree, one, names) for one, names in walked.items() if not one.roots <= tree.down}
+    for have_others_under in (True, False):
+        asked: set[str] = set()
+        for one, hit in hits.items():
+            silent = _silent(tree, walked[one], hit)
+            if with_users := {name for name in silent if _has_users(tree, one.service, name)}:
+                asked |= tree.children.keys() & silent if have_others_under else with_users - tree.children.keys()
+        if asked:
+            tree.learn_working(tuple(sorted(asked)))
+
+
+def _silent(tree: Tree, names: Iterable[str], hit: AbstractSet[str]) -> list[str]:
+    """The units of `names` (parents first) of which nobody tells whether they work: they do not, and nothing above them does."""
+    told: set[str] = set()
+    silent = []
+    for name in names:
+        if name in hit or name in tree.up or tree.parents.get(name) in told:
+            told.add(name)
+        else:
+            silent.append(name)
+    return silent
+
+
+def _has_users(tree: Tree, service: str, name: str) -> bool:
+    """Whether it may have some: a number that cannot be read is no zero."""
+    return tree.users[service].get(name, 0) > 0 or tree.count_fault((name,), service) is not None
+
+
+def _unknown(tree: Tree, one: Wanted, names: Sequence[str], hit: AbstractSet[str]) -> str | None:
+    """Of how many units with users it is not known whether they work: a total of those that failed would take them for working."""
+    silent = sum(_has_users(tree, one.service, name) for name in _silent(tree, names, hit))
+    if not silent:
+        return None
+    under, they_work = len(names) - len(one.roots), "it works" if silent == 1 else "they work"
+    return (
+        f"of {silent:,} of the {under:,} unit{'' if under == 1 else 's'} under {shown_text(', '.join(sorted(one.roots)))} "
+        f"nobody tells whether {they_work}: give {EQUIPMENT_UP}"
+    )
+
+
 def _concerned(tree: Tree, names: Sequence[str], hit: AbstractSet[str]) -> list[str]:
     """The failed units and those above them, parents first: the others give the tree no shape that matters."""
     leading: set[str | None] = set()
@@ -177,8 +221,9 @@ def _answer(tree: Tree, one: Wanted, names: Sequence[str], emergency_voice: Abst
     if uncounted is not None:
         wrong = f"{shown_text(uncounted)}: {SAVED} says {saved[uncounted]}, but {UNDER_EQUIPMENT} has nothing: give both"
         return _without_total(one, wrong, len(names), len(hit), looked_at)
+    unknown = _unknown(tree, one, names, hit)
     if why_not := _why_not(one, names, hit, users):
-        return _without_total(one, None, len(names), len(hit), looked_at, why_not)
+        return _without_total(one, unknown, len(names), len(hit), looked_at, None if unknown else why_not)
     its = tree.counted_in[one.service]
     counted_in = {its[name] for name in hit if name in its} - {""}
     if len(counted_in) > 1:
@@ -197,7 +242,7 @@ def _answer(tree: Tree, one: Wanted, names: Sequence[str], emergency_voice: Abst
         return _without_total(one, shown_text(str(error)), len(names), len(hit), looked_at)
     spared = _saved(tree, one.service, concerned, hit)
     query = _evidence(tree, one, names, hit, whole.units, with_saved=spared > 0)
-    return Found(whole, spared, len(names), len(hit), min(counted_in, default=""), query)
+    return Found(None if unknown else whole, spared, len(names), len(hit), min(counted_in, default=""), query, unknown)
 
 
 def _why_not(one: Wanted, names: Sequence[str], hit: AbstractSet[str], users: Mapping[str, object]) -> Text | None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from operator import itemgetter
 
 import msgspec
 
@@ -28,18 +29,22 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one question was answered: readings by equipment and all of them together, or why it could not be asked."""
+    """What one question was answered: readings by equipment and all of them together, or why it could not be asked.
+
+    `everywhere` is a number that holds for whichever equipment failed: one of the catalogue, or of PromQL that names no equipment.
+    """
 
     query: str
     by_equipment: dict[str, Reading] = {}
     problem: str | None = None
     together: Reading | None = None
+    everywhere: Reading | None = None
 
     def reading(self, equipment: str | None) -> Reading | None:
         """The figure for one equipment; of the whole service where the alert, or the expression, names no equipment."""
         if equipment is None:
             return self.together
-        return self.by_equipment.get(equipment) or self.by_equipment.get("")
+        return self.by_equipment.get(equipment) or self.everywhere
 
 
 class UsersObserved(msgspec.Struct, frozen=True):
@@ -102,18 +107,19 @@ def _ask_shared(
     """The samples of the normalised series by (equipment label, series, service; "" where it has none): one query for all services
     of one equipment label, and one for the equipment's own state.
     """
-    groups: dict[tuple[str, bool], list[Service]] = defaultdict(list)
-    names: dict[tuple[str, bool], set[str]] = defaultdict(set)
+    # those hit as a whole are asked for apart: of them every series is wanted
+    groups: dict[tuple[str, bool, bool], list[Service]] = defaultdict(list)
+    names: dict[tuple[str, bool, bool], set[str]] = defaultdict(set)
     for service in services:
         for question in asked_of(service):
             if getattr(service.users, question) is None:
-                group = service.equipment_label, question not in _OF_EVERY_SERVICE
+                group = service.equipment_label, question not in _OF_EVERY_SERVICE, None in hit[service.name]
                 names[group].add(SERIES[question])
                 if service not in groups[group][-1:]:
                     groups[group].append(service)
     found: dict[tuple[str, str, str], Found] = {}
-    for (label, of_service), sharing in sorted(groups.items()):
-        series = names[label, of_service]
+    for (label, of_service, whole), sharing in sorted(groups.items(), key=itemgetter(0)):
+        series = names[label, of_service, whole]
         result = ask(prometheus, selector(series, label, [service.name for service in sharing], hit, of_service=of_service))
         of_whom = [service.name for service in sharing] if of_service else [""]
         if isinstance(result, QueryFailed):
@@ -160,8 +166,8 @@ def _answer(
     asked: dict[str, Found],
 ) -> Answer:
     if isinstance(given, float | int):
-        constant = Reading(float(given), None, f"{given:g} ({question} of {service.name} in the catalogue)", "")
-        return Answer(constant.query, {"": constant}, together=constant)
+        constant = Reading(float(given), None, f"{_plain(given)} ({question} of {service.name} in the catalogue)", "")
+        return Answer(constant.query, together=constant, everywhere=constant)
     label, of_service = service.equipment_label, question not in _OF_EVERY_SERVICE
     query = given or series_of(question, service.name)
     result = asked[given] if given else shared[label, SERIES[question], service.name if of_service else ""]
@@ -187,9 +193,16 @@ def _answer(
         )
         for equipment, samples in by_equipment.items()
     }
+    if (whole := readings.pop("", None)) is not None:
+        # of the whole service: the parts are in it. A series that should name its equipment tells nothing of one
+        return Answer(query, readings, together=whole, everywhere=whole if given else None)
     first = next(iter(readings.values()))
     all_together = Reading(together([r.value for r in readings.values()]), first.at, query, first.unit)
     return Answer(query, readings, together=all_together)
+
+
+def _plain(number: float) -> str:
+    return f"{int(number)}" if float(number).is_integer() else repr(number)
 
 
 def series_of(question: str, service: str | None = None) -> str:

@@ -494,6 +494,20 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "expected",
         "Correct the value",
     ),
+    "division by zero": (
+        changed(MATCH, MATCH + "\n    users:\n      calls_per_person: 0"),
+        12,
+        "services[0].users.calls_per_person",
+        "0: something is divided by it",
+        "Write a number above zero",
+    ),
+    "a day of more than a day": (
+        changed(MATCH, MATCH + "\n    users:\n      business_hours_day: 25"),
+        12,
+        "services[0].users.business_hours_day",
+        "25 hours are more than a day has",
+        "Write 24 or less",
+    ),
     "equipment under itself": (
         MINIMAL + "equipment:\n  units:\n    - {name: a, parent: a}\n",
         13,

@@ -80,3 +80,19 @@ def test_a_faulty_configuration_is_refused_before_anything_is_asked(prometheus: 
     assert result.exit_code == 1
     assert "the file is refused" in result.output
     assert prometheus.asked == []
+
+
+def test_a_number_of_the_catalogue_and_equipment_written_down_are_checked_too(prometheus: FakePrometheus) -> None:
+    prometheus.holds("art58:users_under_equipment", None, service="data", equipment="core-1", unit="line")
+    prometheus.holds("art58:users_under_equipment", None, service="voice", equipment="core-1", unit="line")
+    config = (
+        Path("config.yaml")
+        .read_text()
+        .replace("emergency_calls: true, match", "emergency_calls: true, users: {under_equipment: 70000}, match")
+    )
+    Path("config.yaml").write_text(config + "equipment: {units: [{name: olt-1, users: {data: 120}}]}\n")
+    result = CliRunner().invoke(main, ["check", "--live"])
+    assert result.exit_code == 0, result.output
+    assert "voice: 70,000 users under or at any equipment by emergency_all_under_equipment" in result.output
+    assert "data: 120 users under or at olt-1 by all_under_equipment" in result.output
+    assert json.loads(CliRunner().invoke(main, ["check", "--live", "--json"]).stdout)["ok"] is True

@@ -17,7 +17,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 Labels = tuple[tuple[str, str], ...]
 Answer = dict[str, Any]
 AVERAGE = re.compile(
-    r"avg_over_time\((?P<name>[\w:]+)(?:\{.*\})?\[(?P<window>\d+)s\](?: offset (?P<offset>\d+)d)?\), "
+    r"avg_over_time\((?P<name>[\w:]+)(?:\{.*\})?\[(?P<window>\d+)ms\](?: offset (?P<offset>\d+)d)?\), "
     r'"art58_days_before", "(?P<days>\d+)"'
 )
 UNREACHABLE = "is down: it cannot be reached"
@@ -113,7 +113,7 @@ class FakePrometheus:
             values = []
             for at in steps:
                 until = at - int(offset or 0) * 86400
-                seen = [value for moment, value in points if until - int(window) < moment <= until]
+                seen = [value for moment, value in points if until - int(window) / 1000 < moment <= until]
                 values += [[at, str(sum(seen) / len(seen))]] if seen else []
             if values:
                 yield {"metric": {**dict(labels), "art58_days_before": days}, "values": values}

@@ -154,7 +154,14 @@ def test_all_users_under_the_equipment_may_wobble_while_the_users_hit_are_measur
     assert news(answer(40_000), answer(90_001), timedelta(minutes=6), first) is None
     lost = assessed(failed(), answer(90_001), timedelta(minutes=6), first)
     assert news(failed(), answer(90_001), timedelta(minutes=7), lost) is None
-    assert news(failed(), answer(90_002), timedelta(minutes=7), lost)
+    assert news(failed(), answer(90_900), timedelta(minutes=7), lost) is None
+    assert news(failed(), answer(91_000), timedelta(minutes=7), lost)
+
+
+def test_a_problem_with_other_numbers_is_no_news() -> None:
+    first = assessed(failed("the query gave -3 users"), answer(90_000))
+    assert news(failed("the query gave -4 users"), answer(90_000), HOUR, first) is None
+    assert news(failed("Prometheus is down"), answer(90_000), HOUR, first)
 
 
 NOTHING = answer(None)
@@ -206,14 +213,34 @@ def test_a_cable_without_any_traffic_is_major_after_two_hours_whatever_its_users
     major = assessed(NOTHING, NOTHING, 2 * HOUR, near, service=CABLE, quality=DEAD)
     assert (major.verdict, major.major_since) == ("major", T0 + 2 * HOUR)
     # it was so for two hours: traffic that flows again takes nothing back, nor does silence
-    assert news(NOTHING, NOTHING, 2 * HOUR + timedelta(minutes=1), major, service=CABLE, quality=ALIVE) is None
-    assert news(NOTHING, NOTHING, 2 * HOUR + timedelta(minutes=1), major, service=CABLE) is None
+    for quality in (ALIVE, None):
+        later = assessed(NOTHING, NOTHING, 2 * HOUR + timedelta(minutes=1), major, service=CABLE, quality=quality)
+        assert (later.verdict, later.major_since) == ("major", T0 + 2 * HOUR)
+        assert news(NOTHING, NOTHING, 9 * HOUR, later, service=CABLE, quality=ALIVE) is None
+
+
+def test_the_two_hours_of_a_cable_are_those_without_any_traffic() -> None:
+    flowing = assessed(NOTHING, NOTHING, HOUR, service=CABLE, quality=ALIVE)
+    down = assessed(NOTHING, NOTHING, 2 * HOUR, flowing, service=CABLE, quality=DEAD)
+    assert (down.verdict, down.major_expected_at) == ("periodic", T0 + 4 * HOUR)
+    assert news(NOTHING, NOTHING, 3 * HOUR + timedelta(minutes=29), down, service=CABLE, quality=DEAD) is None
+    major = assessed(NOTHING, NOTHING, 4 * HOUR, down, service=CABLE, quality=DEAD)
+    assert (major.verdict, major.major_since) == ("major", T0 + 4 * HOUR)
+
+
+def test_whether_a_cable_is_still_dead_may_be_unknown_and_that_fulfils_nothing() -> None:
+    down = assessed(NOTHING, NOTHING, HOUR, service=CABLE, quality=DEAD)
+    unknown = assessed(NOTHING, NOTHING, HOUR + timedelta(minutes=30), down, service=CABLE)
+    later = assessed(NOTHING, NOTHING, 3 * HOUR, unknown, service=CABLE)
+    assert (later.verdict, later.at_least, later.at_most, later.candidate) == ("indeterminate", "periodic", "major", True)
+    known = assessed(NOTHING, NOTHING, 3 * HOUR, later, service=CABLE, quality=DEAD)
+    assert (known.verdict, known.major_since) == ("major", T0 + 2 * HOUR)
 
 
 def test_traffic_over_a_cable_that_comes_back_in_time_is_no_case_of_clause_2() -> None:
     first = assessed(NOTHING, NOTHING, HOUR, service=CABLE, quality=DEAD)
     back = assessed(NOTHING, NOTHING, HOUR + timedelta(minutes=30), first, service=CABLE, quality=ALIVE)
-    assert (back.all_traffic_down, back.major_expected_at) == (False, None)
+    assert (back.all_traffic_down_since, back.major_expected_at) == (None, None)
     assert assessed(NOTHING, NOTHING, 3 * HOUR, back, service=CABLE, quality=ALIVE).verdict == "periodic"
 
 
@@ -266,3 +293,53 @@ def test_a_number_that_grows_with_the_accident_is_foretold_to_go_on() -> None:
     assert one
     assert (one.affected_users, one.verdict, one.major_expected_at) == (12_500, "none", T0 + 2 * HOUR)
     assert "may be reached as early as 2026-11-21 14:00:00 JST" in one.reason.en
+
+
+def test_major_since_of_a_number_that_grew_is_when_it_was_so_large() -> None:
+    """33,333 user-hours after six hours: 30,000 after five hours and twenty-four minutes, not after two hours."""
+    usual = {date(2026, 11, day): 1_000.0 for day in (14, 7)}
+    hours = tuple(Hour(T0 + n * HOUR, Fraction(1), 500.0, usual) for n in range(6))
+    told = Told(UsersObserved({"unable": NOTHING, "under_equipment": answer(11_111)}), History(hours, query="traffic"))
+    one = assess(INCIDENT, DATA, None, told, None, shipped(), timedelta(minutes=30), T0 + 6 * HOUR)
+    assert one
+    assert (one.affected_users, one.verdict) == (33_333, "major")
+    assert one.major_since
+    assert timedelta(hours=5, minutes=23) < one.major_since - T0 < timedelta(hours=5, minutes=25)
+
+
+def test_what_was_not_measured_when_it_recovered_stays_unknown() -> None:
+    first = assessed(answer(1_000), answer(90_000), timedelta(minutes=10), service=DATA)
+    gone = assessed(failed(), answer(90_000), timedelta(minutes=20), first, service=DATA)
+    over = assessed(answer(0), answer(90_000), 3 * HOUR, gone, restored_at=T0 + 3 * HOUR, service=DATA)
+    assert (over.verdict, over.at_most, over.affected_users) == ("indeterminate", "major", 1_000)
+    # for a few minutes only, it was measured to the end
+    short = assessed(answer(0), answer(90_000), 3 * HOUR, gone, restored_at=T0 + timedelta(minutes=24), service=DATA)
+    assert (short.verdict, short.affected.problem) == ("none", None)
+
+
+def test_a_verdict_that_is_open_again_has_no_time_of_being_major() -> None:
+    first = assessed(NOTHING, answer(100_000), 2 * HOUR, service=DATA)
+    late = assessed(answer(0), answer(100_000), 2 * HOUR + timedelta(seconds=15), first, service=DATA)
+    assert (first.verdict, late.verdict, late.at_most, late.major_since) == ("major", "indeterminate", "major", None)
+    assert "before: at most 100,000" in late.reason.en
+    soon = assessed(
+        answer(0), answer(100_000), timedelta(minutes=5), assessed(NOTHING, answer(100_000), HOUR / 60, service=DATA), service=DATA
+    )
+    assert (soon.affected.at_most, soon.verdict) == (0, "none")
+
+
+def test_where_another_reading_is_major_a_person_is_asked_in_time() -> None:
+    """50,000 users, half of the calls lost for an hour: 25,000; all of them by the guideline as it was before the draft."""
+    lost = Answer("q", {"core-1": Reading(0.5, T0, "q", "")})
+    shared = {"emergency_calls_affected": NOTHING, "equipment_up": answer(1), "call_loss_ratio": lost}
+    one = assessed(NOTHING, answer(50_000), HOUR, **shared)
+    assert (one.verdict, one.candidate) == ("none", True)
+    assert not assessed(NOTHING, answer(50_000), HOUR / 2, **shared).candidate
+    assert not assessed(NOTHING, answer(29_999), HOUR, **shared).candidate
+
+
+def test_what_was_told_of_the_quality_stays_with_a_verdict_after_the_recovery() -> None:
+    first = assessed(answer(7), answer(7), quality=STOPPED)
+    over = assessed(answer(0), answer(7), HOUR, first, restored_at=T0 + HOUR, quality=Quality(ObservedData(connects=True)))
+    assert over.effect == "stop"
+    assert any(number.en.startswith("Quality: a stop (no link or session") for number in over.explanation.numbers)

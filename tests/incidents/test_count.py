@@ -328,3 +328,42 @@ def test_voice_whose_emergency_calls_were_certainly_spared_is_counted_as_other_v
     affected = counted(emergency_calls_affected=says(0), **KDDI)
     assert affected.count
     assert (affected.count.users, affected.count.method, len(affected.count.passed_over)) == (2_000_000, "call_shortfall", 3)
+
+
+def test_traffic_that_breaks_off_is_no_number_of_the_whole_accident() -> None:
+    ten_minutes = History((Hour(T0, Fraction(1, 6), 0.0, dict.fromkeys(DAYS, 1_000.0)),), DAYS, None, "traffic")
+    first = counted(service=DATA, traffic=ten_minutes)
+    lost = counted(service=DATA, before=first, traffic=History(why_not=Text("ない", "no values")))
+    assert first.count
+    assert (lost.kept, lost.bound, lost.problem) == (first.kept, 50_000, GONE)
+    over = counted(service=DATA, before=first, recovered=True, traffic=History(why_not=Text("ない", "no values")))
+    assert over.problem == GONE
+
+
+def test_saved_users_use_the_service_as_all_others_do() -> None:
+    """Of 50,000 half are saved; half of the traffic of all of them is missing."""
+    assert counted(service=DATA, traffic=missing(0.5), saved=says(25_000)).at_least == 25_000
+
+
+def test_users_saved_count_for_emergency_calls_alone() -> None:
+    spared = counted(emergency_calls_affected=says(0), saved=says(40_000))
+    assert spared.count
+    assert (spared.count.users, spared.count.method) == (10_000, "all_under_equipment")
+
+
+def test_traffic_of_all_is_not_divided_by_the_users_of_the_failed_units() -> None:
+    total = Total(1_000, "1000", 1_000, ("a",), Text("合計", "total"), SAME_CAUSE)
+    below = Found(total, 0, 100, 1, "line", "tree")
+    unknown = counted(UNKNOWN, service=DATA, below=below, traffic=missing(0.5))
+    assert unknown.count
+    assert (unknown.count.users, unknown.count.method) == (1_000, "all_under_equipment")
+    known = counted(UNKNOWN, service=DATA, below=below, traffic=missing(0.5), bytes_per_user_hour=says(0.25))
+    assert known.count
+    assert (known.count.users, known.count.method) == (2_000, "traffic_difference")
+
+
+def test_a_recovery_that_is_learnt_late_takes_back_what_was_counted_beyond_it() -> None:
+    long = counted(service=DATA, traffic=missing(0.5, hours=5), bytes_per_user_hour=says(0.25))
+    told = Told(UsersObserved({"under_equipment": says(50_000), "bytes_per_user_hour": says(0.25)}), missing(0.5))
+    over = count(INCIDENT, DATA, told, long, T0 + 6 * HOUR, restored_at=T0 + HOUR)
+    assert (long.at_least, over.at_least, over.at_most) == (10_000, 2_000, 2_000)

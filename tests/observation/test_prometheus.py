@@ -222,8 +222,8 @@ def test_check_live_says_what_would_count_and_what_is_missing(real: Prometheus) 
     assert voice.missing == {"emergency_call_loss": ("art58:call_loss_ratio",)}
     assert [asked.question for asked in voice.asked][:3] == ["under_equipment", "equipment_up", "call_loss_ratio"]
     assert all(asked.age_seconds is None or 0 <= asked.age_seconds < 7200 for asked in voice.asked)
-    assert (data.method, data.good, own.users) == (None, False, 42)  # one of its numbers is no number
-    assert "nan" in (data.problem or "")
+    assert (data.method, data.good, own.users) == ("direct", False, 42)  # one of its numbers is no number
+    assert ["nan" in (asked.problem or "") for asked in data.asked if asked.question == "unable"] == [True]
     assert (ip_phone.equipment, ip_phone.method, ip_phone.users) == (None, "call_shortfall", 2_000_000)
     assert in_words(voice).splitlines()[0] == "voice: 70,000 line under or at core-1 by emergency_all_under_equipment"
     assert "  for emergency_call_loss: art58:call_loss_ratio would be needed" in in_words(voice)

@@ -51,6 +51,19 @@ def network(
         yield series("art58:users_saved", number, service="voice", equipment=name)
 
 
+def without_state(
+    names: Iterable[str], edges: Edges, users: Users, *, down: Iterable[str] = ()
+) -> Iterator[tuple[str, str, float]]:
+    """The same with units of which nothing tells whether they work."""
+    silent = {series("art58:equipment_up", 1, equipment=name) for name in names}
+    yield from (each for each in network(edges, users, down=down) if each not in silent)
+
+
+def hushed(root: str, units: int) -> dict[str, Any]:
+    names = [f"{root}-{n}" for n in range(units)]
+    return {"edges": dict.fromkeys(names, root), "users": dict.fromkeys(names, 1_000)}
+
+
 def history() -> str:
     """OpenMetrics text: networks beside each other, told apart by the beginning of their names."""
     nan, inf = float("nan"), float("inf")
@@ -126,6 +139,27 @@ def history() -> str:
         *network({f"some-{n}": "some" for n in range(2 * MANY)}, {f"some-{n}": 1 for n in range(2 * MANY)}, down=some_down()),
         *network(chain("deep", 16), {"deep-16": 5}, down=["deep-0"]),
         *network(chain("deeper", 17), {"deeper-17": 5}, down=["deeper-0"]),
+        # units of unknown state: one that failed among a hundred, of its root there is no state
+        *without_state(["hush", *(f"hush-{n}" for n in range(1, 100))], **hushed("hush", 100), down=["hush-0"]),
+        *without_state(["mute", "mute-0"], **hushed("mute", 1)),
+        *without_state([f"vouched-{n}" for n in range(1, 100)], **hushed("vouched", 100), down=["vouched-0"]),
+        *without_state([f"felled-{n}" for n in range(100)], **hushed("felled", 100), down=["felled"]),
+        # the nearest that has a state tells, also beyond one that has none; of hb-2 and what is under it nobody tells
+        *without_state(
+            ["hb", "hb-11", "hb-111", "hb-2", "hb-21", "hb-3", "hb-4"],
+            {"hb-1": "hb", "hb-11": "hb-1", "hb-111": "hb-11", "hb-2": "hb", "hb-21": "hb-2", "hb-22": "hb-2", "hb-3": "hb"}
+            | {"hb-31": "hb-3", "hb-4": "hb"},
+            {"hb-111": 10, "hb-21": 20, "hb-22": 40, "hb-31": 80, "hb-4": 0},
+            down=["hb-31"],
+        ),
+        # under what failed nothing more needs to be known, with a count of its own or without
+        *without_state(
+            ["hf", "hf-11", "hf-21"],
+            {"hf-1": "hf", "hf-11": "hf-1", "hf-2": "hf", "hf-21": "hf-2"},
+            {"hf-1": 100, "hf-11": 60, "hf-21": 7},
+            down=["hf-1", "hf-2"],
+        ),
+        *without_state(["hn", "hn-1"], {"hn-1": "hn", "hn-2": "hn"}, {"hn-1": nan, "hn-2": 8}, down=["hn-2"]),
         # metrics beside the configuration
         *network({"mx-1": "mx-moved"}, {"mx-2": 40}, down=["mx", "mx-moved"]),
     ]
@@ -225,6 +259,45 @@ def test_of_a_site_that_works_only_the_failed_units_count_and_nested_ones_once(r
     assert (users(found), found.units, found.failed) == (507, 7, 4)
     assert found.total is not None
     assert found.total.units == ("pf-1", "pf-31")
+
+
+@pytest.mark.live_prometheus
+@pytest.mark.parametrize(
+    ("root", "failed", "says"),
+    [
+        ("hush", 1, "of 99 of the 100 units under hush nobody tells whether they work: give art58:equipment_up"),
+        ("mute", 0, "of 1 of the 1 unit under mute nobody tells whether it works: give art58:equipment_up"),
+        ("hb", 1, "of 1 of the 9 units under hb nobody tells whether it works: give art58:equipment_up"),
+    ],
+)
+def test_units_of_which_nobody_tells_whether_they_work_are_not_taken_for_working(
+    real: Prometheus, root: str, failed: int, says: str
+) -> None:
+    found = under(real, root)
+    assert (found.total, found.why_not, found.problem, found.failed) == (None, None, says, failed)
+
+
+@pytest.mark.live_prometheus
+def test_the_evidence_still_shows_those_known_to_have_failed(real: Prometheus) -> None:
+    assert pasted(real, under(real, "hush")) == 1_000
+
+
+@pytest.mark.live_prometheus
+def test_the_nearest_unit_above_that_has_a_state_tells_for_those_that_have_none(real: Prometheus) -> None:
+    assert users(under(real, "vouched")) == 1_000
+    # but only within what is looked at
+    assert under(real, "hb-11").problem == "of 1 of the 1 unit under hb-11 nobody tells whether it works: give art58:equipment_up"
+    assert under(real, "hb-1").problem is None
+
+
+@pytest.mark.live_prometheus
+def test_under_what_failed_no_state_is_needed(real: Prometheus) -> None:
+    assert [users(under(real, root)) for root in ("felled", "hf", "hb-3")] == [100_000, 107, 80]
+
+
+@pytest.mark.live_prometheus
+def test_a_number_that_cannot_be_read_of_a_unit_of_unknown_state_is_no_zero(real: Prometheus) -> None:
+    assert under(real, "hn").problem == "of 1 of the 2 units under hn nobody tells whether it works: give art58:equipment_up"
 
 
 @pytest.mark.live_prometheus
@@ -357,8 +430,8 @@ def test_all_questions_of_a_tick_share_their_queries_and_no_answer_hangs_on_the_
         real.instant = instant  # type: ignore[method-assign]
     assert together == {one: observe(real, [one])[one] for one in wanted}
     assert together == observe(real, reversed(wanted))
-    # users of the roots, four levels of edges, users, up, overlaps, parents, saved
-    assert len(asked) == 10
+    # users of the roots, four levels of edges, users, down, overlaps, parents, which of the roots work, saved
+    assert len(asked) == 11
 
 
 DECLARED = Declared(
@@ -390,8 +463,8 @@ def test_the_configuration_stands_in_for_metrics_which_win(real: Prometheus) -> 
 class Network:
     """A Prometheus that holds edges and voice users by name, for sizes and faults that the real one is too slow to be given."""
 
-    def __init__(self, edges: Edges, counts: Users, down: Iterable[str] = ()) -> None:
-        self.edges, self.users, self.down = edges, counts, set(down)
+    def __init__(self, edges: Edges, counts: Users, down: Iterable[str] = (), up: Iterable[str] = ()) -> None:
+        self.edges, self.users, self.down, self.up = edges, counts, set(down), set(up)
         self.children: dict[str, list[str]] = {}
         for child, parent in edges.items():
             self.children.setdefault(parent, []).append(child)
@@ -421,7 +494,7 @@ class Network:
         body = Request(environ).get_data().decode()
         query = parse_qs(body)["query"][0]
         self.asked.append(query)
-        if self.fails and query.startswith(self.fails):
+        if self.fails and (query.startswith(self.fails) or query.endswith(self.fails)):
             return Response("down for the test", 503)(environ, start_response)
         found = [{"metric": labels, "value": [time.time(), str(value)]} for labels, value in self._vector(query)]
         answer = {"status": "success", "data": {"resultType": "vector", "result": found}}
@@ -432,7 +505,7 @@ class Network:
         if query.startswith("count by (parent)"):
             yield from (({"parent": each}, len(its)) for each, its in self.children.items() if not names or each in set(names))
         elif query.startswith("count("):
-            sizes = {"users": len(self.users), "equipment_up": len(self.down)}
+            sizes = {"users": len(self.users), "== 1": len(self.up), "equipment_up": len(self.down)}
             yield {}, next((size for word, size in sizes.items() if word in query), 0)
         elif query.startswith("art58:equipment_parent{parent"):
             yield from (({"equipment": each, "parent": name}, 1) for name in names for each in self.children.get(name, ()))
@@ -441,7 +514,8 @@ class Network:
             known = [name for name in (picked if picked != [""] else self.users) if name in self.users]
             yield from (({"service": "voice", "equipment": name}, self.users[name]) for name in known)
         elif query.startswith("art58:equipment_up"):
-            yield from (({"equipment": name}, 0) for name in sorted(self.down))
+            works = query.endswith("== 1")
+            yield from (({"equipment": name}, int(works)) for name in sorted(self.up if works else self.down))
 
 
 def wide(parents: int, each: int) -> Edges:
@@ -498,6 +572,34 @@ def test_when_one_query_fails_nothing_is_concluded(query: str) -> None:
         assert (found.total, found.why_not) == (None, None)
         assert "503" in (found.problem or "")
         assert (found.problem or "").startswith("art58:")  # it says what was asked for
+
+
+def test_states_are_asked_for_only_where_they_matter_and_from_above() -> None:
+    edges = wide(3, 4) | {"p2-c0-d0": "p2-c0"}
+    counts = {name: 1.0 for name in edges if "-c" in name and not name.startswith("p1")}
+
+    def asked(down: Iterable[str], up: Iterable[str]) -> list[set[str]]:
+        with Network(edges, counts, down, up) as network_:
+            network_.ask("top")
+            queries = [query for query in network_.asked if query.startswith("art58:equipment_up") and query.endswith("== 1")]
+        return [set(query.partition('=~"')[2].partition('"')[0].split("|")) for query in queries]
+
+    above = {"top", "p0", "p1", "p2", "p2-c0"}
+    assert asked(["top"], []) == []
+    assert asked(["p0-c0"], ["top"]) == [above]
+    # p1 has no users under it, p2 tells for its own
+    assert asked(["p0-c0"], ["p2"]) == [above, {"p0-c1", "p0-c2", "p0-c3"}]
+
+
+def test_when_the_states_are_not_answered_nothing_is_concluded() -> None:
+    edges = wide(2, 3)
+    with Network(edges, dict.fromkeys(edges, 1.0), ["p0-c0"]) as network_:
+        network_.fails = "== 1"
+        found = network_.ask("top")
+    assert (found.total, found.why_not) == (None, None)
+    assert found.problem is not None
+    assert found.problem.startswith("art58:equipment_up: ")
+    assert "503" in found.problem
 
 
 def test_of_a_network_that_was_not_walked_whole_no_more_is_asked() -> None:
