@@ -32,7 +32,7 @@ from receiver.model import Assessment, Conclusion, Incident
 _SHORT_GAP = timedelta(minutes=5)
 
 # what may differ from tick to tick without anyone caring
-_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality"}
+_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality", "affected_users"}
 _cared_about = attrgetter(*(name for name in Conclusion.__struct_fields__ if name not in {*_IDLE, "affected"}))
 
 
@@ -117,8 +117,8 @@ def _known_before(previous: Conclusion | None, restored_at: datetime | None) -> 
     """What was known of the users. That they could not be measured in the last minutes before a recovery is no gap in it."""
     if previous is None:
         return Affected()
-    began = previous.assessed_at
-    if restored_at and previous.restored_at is None and previous.measured and restored_at - began <= _SHORT_GAP:
+    since = previous.affected.unmeasured_since
+    if restored_at and previous.restored_at is None and previous.measured and since and restored_at - since <= _SHORT_GAP:
         return msgspec.structs.replace(previous.affected, problem=None)
     return previous.affected
 
@@ -158,8 +158,9 @@ def _judge(
     service: Service, rulebook: Rulebook, duration: timedelta, affected: Affected, circumstances: Circumstances
 ) -> Judgement:
     known = affected.count
-    if known and known.at_most is not None and known.stopped is not None and affected.problem is None:
-        stopped, degraded = (Population(users or 0, users or 0, duration) for users in (known.stopped, known.degraded))
+    kinds = (known.stopped or 0, known.degraded or 0) if known and affected.problem is None else (0, 0)
+    if known and known.at_most is not None and known.users == max(kinds) and known.at_most <= sum(kinds):
+        stopped, degraded = (Population(users, users, duration) for users in kinds)
         return judge_populations(service.facts, rulebook, duration, stopped, degraded, known.at_most, circumstances)
     return judge(service.facts, rulebook, duration, affected.at_least, affected.at_most, circumstances)
 
@@ -259,7 +260,9 @@ def _all_traffic_down(
     if down:
         # never seen to flow since the failure, it was down from then on
         return _Down(was.since or (started_at if was.until is None else now))
-    until = was.until or ended_at or now
+    # not known any more: since it was last told, and that may be long ago
+    told_last = previous.assessed_at if previous and down is None else now
+    until = was.until or ended_at or told_last
     if down is False and was.since and not (rulebook.clause_2 and until - was.since >= rulebook.clause_2.duration):
         return _Down(None, now)
     return _Down(was.since, until) if was.since or down is False else was

@@ -116,14 +116,14 @@ def count(
         bound = under.users if under else (service.users_total if bound is None else bound)
         if restored_at and known_before and known_before.method not in GROWING:
             # what was not measured while it lasted no longer can be
-            return Affected(before.kept, bound, before.problem)
+            return msgspec.structs.replace(before, bound=bound)
         choice = _choice(impact, under)
     except WrongFigure as wrong:
-        return Affected(before.kept, bound, str(wrong))
+        return _unmeasured(before, bound, str(wrong), now)
     if problem := _unanswered(impact, choice, before):
-        return Affected(before.kept, bound, problem)
+        return _unmeasured(before, bound, problem, now)
     if choice.estimate is None:
-        return Affected(before.kept, bound, _why_nothing(impact))
+        return _unmeasured(before, bound, _why_nothing(impact), now)
     method = choice.estimate.method
     kept_before = next((each for each in before.kept if each.method == method), None)
     new = _counted(impact, choice, choice.estimate, under, kept_before)
@@ -131,6 +131,10 @@ def count(
         new = _since_late(impact, new, known_before)
     kept = tuple(each for each in before.kept if not _is_past_the_end(impact, each))
     return Affected(keep_largest(kept, new), bound)
+
+
+def _unmeasured(before: Affected, bound: int | None, why: str, now: datetime) -> Affected:
+    return Affected(before.kept, bound, why, before.unmeasured_since or now)
 
 
 def _since_late(impact: _Impact, new: Count, coarser: Count) -> Count:

@@ -53,12 +53,13 @@ class Affected(msgspec.Struct, frozen=True):
 
     `kept` has the largest *measured* count of each method while the accident lasts: a gauge of users hit at this moment forgets
     those who were hit earlier. `bound` is the last known number of all users under the equipment (or of the whole service): it
-    never enters `kept`. `problem` says why this instant could not be measured; None when it could.
+    never enters `kept`. `problem` says why this instant could not be measured, `unmeasured_since` since when; None when it could.
     """
 
     kept: tuple[Count, ...] = ()
     bound: int | None = None
     problem: str | None = None
+    unmeasured_since: datetime | None = None
 
     @property
     def count(self) -> Count | None:

@@ -310,6 +310,7 @@ def test_major_since_of_a_number_that_grew_is_when_it_was_so_large() -> None:
 def test_what_was_not_measured_when_it_recovered_stays_unknown() -> None:
     first = assessed(answer(1_000), answer(90_000), timedelta(minutes=10), service=DATA)
     gone = assessed(failed(), answer(90_000), timedelta(minutes=20), first, service=DATA)
+    gone = assessed(failed(), answer(80_000), timedelta(minutes=23), gone, service=DATA)
     over = assessed(answer(0), answer(90_000), 3 * HOUR, gone, restored_at=T0 + 3 * HOUR, service=DATA)
     assert (over.verdict, over.at_most, over.affected_users) == ("indeterminate", "major", 1_000)
     # for a few minutes only, it was measured to the end
