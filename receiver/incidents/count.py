@@ -320,6 +320,7 @@ def _counted(impact: _Impact, choice: Choice, estimate: Estimate, under: _Under 
     if method == "traffic_difference" and traffic:
         queries = [traffic.query, *queries]
         evidence += (traffic.evidence,) if traffic.evidence else ()
+        evidence += _too_many(traffic, estimate, under)
     at = _until(impact) if method in GROWING else next((reading.at for reading in readings if reading.at), impact.now)
     new = Count(
         users=estimate.users,
@@ -333,6 +334,19 @@ def _counted(impact: _Impact, choice: Choice, estimate: Estimate, under: _Under 
         other_readings=estimate.other_readings,
     )
     return _in_two_kinds(impact, new, under, kept) if method == "direct" else new
+
+
+def _too_many(traffic: History, estimate: Estimate, under: _Under | None) -> tuple[Text, ...]:
+    """More than all users all the time: mostly bits taken for bytes, or seconds for hours."""
+    hours = sum((hour.weight for hour in traffic.hours), Fraction())
+    if under is None or not under.whole or estimate.users <= under.users * hours:
+        return ()
+    return (
+        Text(
+            f"配下の全利用者 {under.users:,}人が全時間影響を受けた場合を超える。系列の単位（1時間当たりのバイト）を確認のこと",
+            f"more than if all {under.users:,} users under it had been hit all the time: check the unit, bytes per hour",
+        ),
+    )
 
 
 def _until(impact: _Impact) -> datetime:

@@ -367,3 +367,11 @@ def test_a_recovery_that_is_learnt_late_takes_back_what_was_counted_beyond_it() 
     told = Told(UsersObserved({"under_equipment": says(50_000), "bytes_per_user_hour": says(0.25)}), missing(0.5))
     over = count(INCIDENT, DATA, told, long, T0 + 6 * HOUR, restored_at=T0 + HOUR)
     assert (long.at_least, over.at_least, over.at_most) == (10_000, 2_000, 2_000)
+
+
+@pytest.mark.parametrize(("per_user", "told"), [(0.02, False), (0.0025, True)], ids=["bytes", "bits"])
+def test_more_than_all_users_all_the_time_is_told(per_user: float, told: bool) -> None:
+    """All 1,000 bytes are missing: at 0.02 bytes a user 50,000 users, all there are; at an eighth of that eight times as many."""
+    affected = counted(service=DATA, traffic=missing(1), bytes_per_user_hour=says(per_user))
+    assert affected.count
+    assert any("check the unit" in each.en for each in affected.count.evidence) == told
