@@ -1,6 +1,5 @@
 """Every method of every kind of service counts on the real Prometheus, and gives the number that was calculated by hand."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -8,7 +7,6 @@ from fractions import Fraction
 
 import pytest
 
-from examples import peers
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import UserInputs
 from receiver.catalogue.topology import Declared, DeclaredUnit
@@ -22,8 +20,8 @@ from receiver.law.provisions import JST
 from receiver.model import Incident
 from receiver.observation.comparable_days import business_hours_of
 from receiver.observation.prometheus import Prometheus
-from receiver.settings import BusinessHourSettings, Calendar, PrometheusSettings
-from tests.programs import PEERS
+from receiver.settings import BusinessHourSettings, Calendar
+from tests import backfilled
 
 pytestmark = pytest.mark.live_prometheus
 
@@ -152,15 +150,10 @@ def history() -> str:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    folder = tmp_path_factory.mktemp("methods")
-    (folder / "history.txt").write_text(history())
-    load = [str(PEERS / "promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.txt", "data"]
-    subprocess.run(load, cwd=folder, check=True, capture_output=True)
-    flags = ["--query.lookback-delta=2h", "--storage.tsdb.retention.time=100y"]
-    with peers.Prometheus(PEERS, folder, {"global": {}}, folder / "data", flags=flags) as server:
-        client = Prometheus(PrometheusSettings(url=server.url))
+    with backfilled.prometheus(
+        tmp_path_factory.mktemp("methods"), history(), "--query.lookback-delta=2h", "--storage.tsdb.retention.time=100y"
+    ) as client:
         yield client
-        client.close()
 
 
 def counted(

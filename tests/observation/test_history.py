@@ -3,7 +3,6 @@
 The 21st of November 2026 is a Saturday; times are those of Japan.
 """
 
-import subprocess
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -13,15 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples import peers
 from receiver.law.provisions import JST
 from receiver.observation import history, history_queries, slots
 from receiver.observation.comparable_days import Calendar
 from receiver.observation.history import SLOT, Histories, History, Wanted
 from receiver.observation.prometheus import Prometheus, Series, quoted
 from receiver.settings import PrometheusSettings
+from tests import backfilled
 from tests.fakes.prometheus import FakePrometheus
-from tests.programs import PEERS
 
 SATURDAY, FRIDAY = date(2026, 11, 21), date(2026, 11, 20)
 SATURDAYS = [SATURDAY - timedelta(weeks=n) for n in range(1, 7)]
@@ -119,14 +117,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     days(rates, 'box="b1",port="1"', name="own_bits")
     days(rates, 'box="b1",port="2"', name="own_bits")
     days(rates, 'box="b2",port="1"', name="own_bits")
-    folder = tmp_path_factory.mktemp("history")
-    (folder / "history.txt").write_text(rates.text())
-    load = [str(PEERS / "promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.txt", "data"]
-    subprocess.run(load, cwd=folder, check=True, capture_output=True)
-    with peers.Prometheus(PEERS, folder, {"global": {}}, folder / "data", flags=["--storage.tsdb.retention.time=100y"]) as server:
-        client = Prometheus(PrometheusSettings(url=server.url))
+    with backfilled.prometheus(tmp_path_factory.mktemp("history"), rates.text(), "--storage.tsdb.retention.time=100y") as client:
         yield client
-        client.close()
 
 
 def ask(prometheus: Prometheus, *accidents: Wanted, now: datetime = LATER, series: str = SERIES, **more: object) -> list[History]:

@@ -1,6 +1,5 @@
 """No label value of an alert changes what a question means: the real Prometheus gives the series of just that value."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,15 +7,13 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from examples import peers
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import UNABLE, UNDER_EQUIPMENT
 from receiver.model import Alert
 from receiver.observation import equipment, failure_start, users
 from receiver.observation.failure_start import Asked
 from receiver.observation.prometheus import Prometheus, quoted
-from receiver.settings import PrometheusSettings
-from tests.programs import PEERS
+from tests import backfilled
 
 NOW = int(time.time()) // 15 * 15
 # other tests may run for long before these: what is of now then is still to be seen
@@ -89,14 +86,8 @@ def history() -> str:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    folder = tmp_path_factory.mktemp("history")
-    (folder / "history.txt").write_text(history(), newline="")
-    load = [str(PEERS / "promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.txt", "data"]
-    subprocess.run(load, cwd=folder, check=True, capture_output=True)
-    with peers.Prometheus(PEERS, folder, {"global": {}}, folder / "data", flags=[LOOKBACK]) as server:
-        client = Prometheus(PrometheusSettings(url=server.url))
+    with backfilled.prometheus(tmp_path_factory.mktemp("history"), history(), LOOKBACK) as client:
         yield client
-        client.close()
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -1,6 +1,5 @@
 """Questions to a real Prometheus over history loaded to the second, and to servers that misbehave."""
 
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
-from examples import peers
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import UserInputs
 from receiver.cli.live import check, in_words
@@ -22,7 +20,7 @@ from receiver.observation import failure_start, users
 from receiver.observation.failure_start import Asked
 from receiver.observation.prometheus import Prometheus, QueryFailed, any_of, quoted
 from receiver.settings import AuthenticationSettings, PrometheusSettings, Settings
-from tests.programs import PEERS
+from tests import backfilled
 
 NOW = int(time.time()) // 15 * 15
 # other tests may run for long before these: what is of now then is still to be seen
@@ -118,14 +116,8 @@ def history() -> str:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    folder = tmp_path_factory.mktemp("history")
-    (folder / "history.txt").write_text(history())
-    load = [str(PEERS / "promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.txt", "data"]
-    subprocess.run(load, cwd=folder, check=True, capture_output=True)
-    with peers.Prometheus(PEERS, folder, {"global": {}}, folder / "data", flags=[LOOKBACK]) as server:
-        client = Prometheus(PrometheusSettings(url=server.url))
+    with backfilled.prometheus(tmp_path_factory.mktemp("history"), history(), LOOKBACK) as client:
         yield client
-        client.close()
 
 
 def down(equipment: str | None, minutes_ago: float = 0, label: str = "equipment", expression: str | None = None) -> Asked:

@@ -1,7 +1,6 @@
 """Users under equipment that has no count of its own are those of the failed units under it, by the law's rule on several units."""
 
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,14 +13,13 @@ from hypothesis import strategies as st
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from examples import peers
 from receiver.catalogue.topology import Declared, DeclaredUnit, complaints
 from receiver.law.topology import Unit, total
 from receiver.observation import equipment_tree
 from receiver.observation.prometheus import Prometheus, quoted
 from receiver.observation.topology import MOST_NAMED, Found, Wanted, observe
 from receiver.settings import PrometheusSettings
-from tests.programs import PEERS
+from tests import backfilled
 
 NOW = int(time.time()) // 15 * 15
 # other tests may run for long before these: what is of now then is still to be seen
@@ -180,14 +178,8 @@ def chain(name: str, levels: int) -> Edges:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    folder = tmp_path_factory.mktemp("topology")
-    (folder / "history.txt").write_text(history())
-    load = [str(PEERS / "promtool"), "tsdb", "create-blocks-from", "openmetrics", "history.txt", "data"]
-    subprocess.run(load, cwd=folder, check=True, capture_output=True)
-    with peers.Prometheus(PEERS, folder, {"global": {}}, folder / "data", flags=[LOOKBACK]) as server:
-        client = Prometheus(PrometheusSettings(url=server.url))
+    with backfilled.prometheus(tmp_path_factory.mktemp("topology"), history(), LOOKBACK) as client:
         yield client
-        client.close()
 
 
 def under(prometheus: Prometheus, *roots: str, declared: Declared | None = None, emergency: bool = False) -> Found:
