@@ -1,9 +1,8 @@
 """All that is asked of Prometheus for the impacts of one tick together: the number of queries does not grow with theirs."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
-from datetime import date, datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cache, partial
 from typing import TypeVar
 
@@ -21,7 +20,7 @@ from receiver.observation import history, topology, users
 from receiver.observation.comparable_days import Calendar
 from receiver.observation.history import SLOT, Histories, History
 from receiver.observation.prometheus import Prometheus
-from receiver.observation.quality import Qualities, Quality
+from receiver.observation.quality import AccidentDays, Qualities, Quality
 from receiver.observation.slots import floor
 from receiver.observation.topology import Found
 from receiver.observation.users import UsersObserved
@@ -31,9 +30,6 @@ FAULTS = Counter("art58_incident_faults_total", "Incidents and questions left ou
 _T = TypeVar("_T")
 
 log = structlog.get_logger()
-
-AccidentDays = Callable[[], Mapping[str | None, AbstractSet[date]]]
-"""The days of earlier accidents by equipment, looked up only if something is compared."""
 
 
 class Impact(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ from receiver.law.verdict import (
 from receiver.model import Assessment, Conclusion, Incident
 
 _SHORT_GAP = timedelta(minutes=5)
+"""So long before a recovery users may go unmeasured. Ours: no text says."""
 
 # what may differ from tick to tick without anyone caring
 _IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality", "affected_users"}
@@ -119,7 +120,7 @@ def _known_before(previous: Conclusion | None, restored_at: datetime | None) -> 
         return Affected()
     since = previous.affected.unmeasured_since
     if restored_at and previous.restored_at is None and previous.measured and since and restored_at - since <= _SHORT_GAP:
-        return msgspec.structs.replace(previous.affected, problem=None)
+        return msgspec.structs.replace(previous.affected, problem=None, unmeasured_since=None)
     return previous.affected
 
 

@@ -233,6 +233,9 @@ def test_whether_a_cable_is_still_dead_may_be_unknown_and_that_fulfils_nothing()
     unknown = assessed(NOTHING, NOTHING, HOUR + timedelta(minutes=30), down, service=CABLE)
     later = assessed(NOTHING, NOTHING, 3 * HOUR, unknown, service=CABLE)
     assert (later.verdict, later.at_least, later.at_most, later.candidate) == ("indeterminate", "periodic", "major", True)
+    # nor does it where nobody looked in between
+    late = assessed(NOTHING, NOTHING, 3 * HOUR, down, service=CABLE)
+    assert (late.verdict, late.at_most) == ("indeterminate", "major")
     known = assessed(NOTHING, NOTHING, 3 * HOUR, later, service=CABLE, quality=DEAD)
     assert (known.verdict, known.major_since) == ("major", T0 + 2 * HOUR)
 
