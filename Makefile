@@ -46,10 +46,12 @@ docs: .venv/dev ## write again what is generated: the reference pages, the schem
 	cp grafana-dashboards/art58.json helm/art58-receiver/files/dashboards/
 
 .PHONY: bench
-bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick over many incidents, a tree of much equipment
+bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick over many incidents, a tree of much equipment, the forecast, a backtest
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.tick
 	$(BIN)/python -m benchmarks.topology
+	$(BIN)/python -m benchmarks.forecast
+	$(BIN)/python -m benchmarks.backtest
 
 .PHONY: mutation
 mutation: .venv-mutation/ready ## does a test notice every small change of receiver/law? (MODULES="estimate methods" for some)

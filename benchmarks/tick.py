@@ -20,6 +20,7 @@ from benchmarks.frame import machine, scratch, spread, table
 from benchmarks.vectors import Vectors
 from receiver.catalogue import Catalogue, Service
 from receiver.incidents.ask import Observer
+from receiver.incidents.correlate import cause_of
 from receiver.incidents.tick import tick
 from receiver.law.rulebook import shipped
 from receiver.model import Alert, Incident
@@ -99,7 +100,8 @@ def alert(n: int) -> Alert:
     labels |= {"instance": f"unit-{n}:9100", "job": "network", "region": "kanto", "severity": "critical"}
     annotations = {"summary": "Equipment with users under it is down", "summary_ja": "利用者を収容する設備が停止"}
     address = "http://prometheus.example/graph?g0.expr=art58%3Aequipment_up+%3D%3D+0&g0.tab=1"
-    return Alert("alertmanager", f"{n:016x}", begun, None, labels, annotations, address, begun, None, _id(n))
+    sighting = Alert("alertmanager", f"{n:016x}", begun, None, labels, annotations, address, begun, None, _id(n))
+    return msgspec.structs.replace(sighting, cause=cause_of(sighting, Catalogue(SERVICES)))
 
 
 def bare(file: Path, url: str, queries: Sequence[bytes]) -> float:

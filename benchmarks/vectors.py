@@ -16,7 +16,8 @@ class Vectors:
 
     def __init__(self, size: int, services: Sequence[str]) -> None:
         self._size, self._services = size, services
-        self._answers: dict[bytes, bytes] = {}
+        # nothing is above the equipment
+        self._answers = {b"art58:equipment_parent": _HEAD + _TAIL}
         self.asked: list[bytes] = []
         vectors = self
 
@@ -28,7 +29,7 @@ class Vectors:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 vectors.asked.append(body)
-                answer = vectors._answer_to(body)
+                answer = vectors._answer_to(body, over_time=self.path.endswith("query_range"))
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
@@ -69,17 +70,25 @@ class Vectors:
             for n in range(self._size)
         ]
         self._answers[b"art58:equipment_up[]"] = self._answer("matrix", "art58:equipment_up", down)
+        # the half hour before: of a tenth the users rose
+        minutes = [(int(at) // 300 * 300 - 60 * back, back) for back in range(30, -1, -1)]
+        grown = [
+            {"values": [[moment, str(max(0, each - 100 * back * (n % 10 == 0)))] for moment, back in minutes]}
+            for n, each in enumerate(users)
+        ]
+        self._answers[b"art58:users_unable/"] = self._answer("matrix", "art58:users_unable", grown)
         since = [{"value": [at, f"{at - 60 * (n % 180) - 40:.0f}"]} for n in range(self._size)]
         self._answers[b"ALERTS_FOR_STATE"] = self._answer("vector", "ALERTS_FOR_STATE", since)
 
-    def _answer_to(self, body: bytes) -> bytes:
+    def _answer_to(self, body: bytes, *, over_time: bool) -> bytes:
         """The name is before the first brace, several are in the first quotation after it; a range ends in a bracket."""
         name, _, rest = unquote_to_bytes(body.removeprefix(b"query=")[:2000].replace(b"+", b" ")).partition(b"{")
         if name:
             return self._answers[name + b"[]" if b"%5D&" in body else name]
         names = rest.split(b'"')[1].split(b"|")
-        entries = b",".join(found for each in names if (found := self._answers.get(each, b"")[len(_HEAD) : -len(_TAIL)]))
-        return _HEAD + entries + _TAIL
+        head, mark = (_HEAD.replace(b"vector", b"matrix"), b"/") if over_time else (_HEAD, b"")
+        found = (self._answers.get(each + mark, b"")[len(head) : -len(_TAIL)] for each in names)
+        return head + b",".join(filter(None, found)) + _TAIL
 
     def _answer(self, kind: str, name: str, entries: list[dict[str, Any]]) -> bytes:
         found = []

@@ -100,10 +100,17 @@ def type_of(value: dict[str, Any]) -> str:
 def command_line() -> str:
     """Every command's own help text."""
     parts = [ABOUT_COMMANDS]
-    for name, command in [("art58", main), *((f"art58 {name}", one) for name, one in sorted(main.commands.items()))]:
+    for name, command in _with_subcommands("art58", main):
         context = click.Context(command, info_name=name, terminal_width=100, help_option_names=["-h", "--help"])
         parts += [f"## {name}", f"```text\n{command.get_help(context)}\n```"]
     return page("Command line", *parts)
+
+
+def _with_subcommands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        for its, one in sorted(command.commands.items()):
+            yield from _with_subcommands(f"{name} {its}", one)
 
 
 def metrics() -> str:

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from receiver.law import causes, near_miss
 from receiver.law.counting import Affected
 from receiver.law.deadlines import Matter
 from receiver.law.explanation import Explanation
@@ -16,9 +17,12 @@ from receiver.law.provisions import Text
 from receiver.law.rulebook import Condition
 from receiver.law.verdict import Effect, Verdict, conceivable
 
-Source = Literal["alertmanager", "grafana"]
-IncidentState = Literal["open", "recovering", "closed"]
-StartBasis = Literal["equipment_series", "alerts_for_state", "starts_at"]
+Source = Literal["alertmanager", "grafana", "person"]
+"""Who told of an alert. Of an outage that no alert tells of, a person does: by an act."""
+Learnt = Literal["webhook", "alertmanager_api", "rule_series", "act"]
+"""How: it was sent to us; we found it at Alertmanager's API, or in the rules' own series (ALERTS); a person said so."""
+IncidentState = Literal["open", "recovering", "restored", "closed"]
+StartBasis = Literal["equipment_series", "alerts_for_state", "starts_at", "person"]
 
 
 class Clock(Protocol):
@@ -39,10 +43,11 @@ class Notification(msgspec.Struct, frozen=True):
     body: bytes
     refused: str | None = None
     times: int = 1
+    learnt: Learnt = "webhook"
 
 
 class AlertEvent(msgspec.Struct, frozen=True):
-    """What one notification says of one alert. `ends_at` is None while it fires."""
+    """What one notification says of one alert. `ends_at` is None while it fires. `inhibited_by`: fingerprints of other alerts."""
 
     source: Source
     fingerprint: str
@@ -51,13 +56,18 @@ class AlertEvent(msgspec.Struct, frozen=True):
     starts_at: datetime
     ends_at: datetime | None
     generator_url: str = ""
+    learnt: Learnt = "webhook"
+    inhibited_by: tuple[str, ...] = ()
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False):
     """One sighting of one alert: (source, fingerprint, startsAt). `ends_at` is None as long as nobody has said that it ended.
 
     A pair of Alertmanagers stamps different starts on the same stretch: these are two sightings of it. `fired_at` and `resolved_at`
-    are when it was last said to fire and to be over: whether it fires now is incidents.fold's to tell.
+    are when it was last said to fire and to be over: whether it fires now is incidents.fold's to tell. `learnt` is how we first
+    heard of it, where that was not by webhook alone. `cause` is what it points to (None: no service of the catalogue). `pinned`: a
+    person put it into its incident, where it stays. `inhibited_by`: the fingerprints of the alerts from which, by Alertmanager, it
+    follows.
     """
 
     source: Source
@@ -70,6 +80,10 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     fired_at: datetime | None = None
     resolved_at: datetime | None = None
     incident_id: str | None = None
+    learnt: Learnt = "webhook"
+    cause: str | None = None
+    pinned: bool = False
+    inhibited_by: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -85,9 +99,12 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
 class Incident(msgspec.Struct, frozen=True, gc=False):
     """One failure with one cause, over time.
 
-    `cause` is what its alerts have in common, `equipment` what failed (None if no alert names it). `good_at` is the last moment at
-    which the equipment's own series was seen working. `start_settled` says that the history has been asked for the start.
-    `restored_at` is the last recovery: provisional while `recovering`, final when `closed`.
+    `cause` is what its first alert points to, `equipment` what failed (None if no alert names it), `units` all equipment that its
+    alerts name. `good_at` is the last moment at which the equipment's own series was seen working. `start_settled` says that the
+    history has been asked for the start. `restored_at` is the last recovery: provisional while `recovering`, final when `restored`.
+    `closed`: nothing is awaited any more, of a person either. `joined_to`: later evidence, or a person, made it part of that one.
+    `dismissed`: a person says that it was none. `unwatched_since`: nobody tells any more whether it goes on. `to_assess`: it is to
+    be looked at once more, though it is over.
     """
 
     id: str
@@ -101,6 +118,125 @@ class Incident(msgspec.Struct, frozen=True, gc=False):
     good_at: datetime | None = None
     restored_at: datetime | None = None
     closed_at: datetime | None = None
+    units: tuple[str, ...] = ()
+    joined_to: str | None = None
+    dismissed: bool = False
+    unwatched_since: datetime | None = None
+    to_assess: bool = False
+
+
+class _Deed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="act"):
+    """What an act says."""
+
+
+class Opened(_Deed, frozen=True, tag="open"):
+    """There is, or was, an outage that no alert tells of: learnt from customers, say."""
+
+    services: tuple[str, ...]
+    equipment: str | None
+    started_at: datetime
+
+
+class Caused(_Deed, frozen=True, tag="cause"):
+    kind: causes.Kind
+
+
+class Timed(_Deed, frozen=True, tag="times"):
+    """When the failure began and when it was over; None leaves what is known."""
+
+    started_at: datetime | None = None
+    restored_at: datetime | None = None
+
+
+class Counted(_Deed, frozen=True, tag="users"):
+    """So many users of the service were hit, by a count of one's own; those of a stop and of a degradation apart where known."""
+
+    service: str
+    users: int
+    stopped: int | None = None
+    degraded: int | None = None
+
+
+class Planned(_Deed, frozen=True, tag="planned"):
+    """Work that was planned and announced for this time."""
+
+    since: datetime
+    until: datetime
+
+
+class Drilled(_Deed, frozen=True, tag="drill"):
+    """A drill: nothing of it is real."""
+
+
+class EmergencyCalls(_Deed, frozen=True, tag="emergency_calls"):
+    """Whether calls to 110, 118, 119 over this service were affected."""
+
+    service: str
+    affected: bool
+
+
+class NearMissAnswered(_Deed, frozen=True, tag="near_miss"):
+    """Answers to the checklist of Article 58-2; those given before stay unless answered anew."""
+
+    answers: near_miss.Answers
+
+
+class Merged(_Deed, frozen=True, tag="merge"):
+    """`part` is the same accident as `whole`: at once, or its later recurrence."""
+
+    part: str
+    whole: str
+
+
+class Split(_Deed, frozen=True, tag="split"):
+    """The alerts (source, fingerprint) of `part` are an accident of their own, no longer of `whole`."""
+
+    part: str
+    whole: str
+    alerts: tuple[tuple[str, str], ...]
+
+
+class Dismissed(_Deed, frozen=True, tag="dismiss"):
+    """It was no accident: a false alarm."""
+
+
+class Reopened(_Deed, frozen=True, tag="reopen"):
+    """It is not over, or was not to be dismissed."""
+
+
+class Closed(_Deed, frozen=True, tag="close"):
+    """Nothing is to be done any more."""
+
+
+Deed = (
+    Opened
+    | Caused
+    | Timed
+    | Counted
+    | Planned
+    | Drilled
+    | EmergencyCalls
+    | NearMissAnswered
+    | Merged
+    | Split
+    | Dismissed
+    | Reopened
+    | Closed
+)
+
+RECEIVER = "art58-receiver"
+"""Who joins and parts incidents by later evidence."""
+
+
+class Act(msgspec.Struct, frozen=True):
+    """What a person states about an incident, or the receiver did with it (`who` is RECEIVER): kept for ever, in this order."""
+
+    id: int
+    incident_id: str
+    at: datetime
+    who: str
+    why: str
+    deed: Deed
 
 
 class Conclusion(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +247,10 @@ class Conclusion(msgspec.Struct, frozen=True, gc=False):
     (at the earliest conceivable, while users are not measured). `candidate` says that a ticket is due though it is not major yet.
     `effect` is what was seen of it so far: a stop, a degradation, or both; `quality` is what was told of that last.
     `all_traffic_down_since` is about the facility of clause 2; until when that is known, or when traffic was seen to flow, is in
-    `all_traffic_down_until` (None: it is down).
+    `all_traffic_down_until` (None: it is down). `acts_up_to` is the last act of persons that is taken into account, by its id.
+    `major_on_trend_at` is when it becomes major if users go on growing as they do, by `users_per_hour` (None: they do not, or that
+    makes it no sooner), `major_earliest_at` and `major_latest_at` (None: never) the band around it. `units` is the equipment of
+    which users were counted. `withdrawn`: by later evidence the service was hit by another failure, and this verdict is none.
     """
 
     incident_id: str
@@ -141,6 +280,13 @@ class Conclusion(msgspec.Struct, frozen=True, gc=False):
     all_traffic_down_since: datetime | None = None
     all_traffic_down_until: datetime | None = None
     quality: tuple[Text, ...] = ()
+    acts_up_to: int | None = None
+    users_per_hour: int | None = None
+    major_on_trend_at: datetime | None = None
+    major_earliest_at: datetime | None = None
+    major_latest_at: datetime | None = None
+    units: tuple[str, ...] = ()
+    withdrawn: bool = False
 
     @property
     def unit(self) -> str | None:
@@ -159,13 +305,21 @@ class Assessment(Conclusion, frozen=True, gc=False, kw_only=True):
         return self.explanation.text
 
 
-def matter(incident: Incident, latest: Iterable[Assessment]) -> Matter:
-    """The incident as far as duties hang on it, by the latest assessment of each service."""
+def matter(incident: Incident, latest: Iterable[Assessment], near: near_miss.NearMiss | None = None) -> Matter:
+    """The incident as far as duties hang on it, by the latest assessment of each service and what persons answered on near-misses.
+
+    None hang on what a person dismissed, nor on a part: its duties are those of the whole.
+    """
+    if incident.dismissed or incident.joined_to:
+        latest, near = (), None
     certain: set[Verdict] = set()
     possible: set[Verdict] = set()
     for assessment in latest:
         certain.add(assessment.at_least)
         possible.update(conceivable(assessment.at_least, assessment.at_most))
+    if near:
+        certain.add(near.at_least)
+        possible.add(near.at_most)
     return Matter(
         occurred_at=incident.failure_started_at,
         verdicts=frozenset(certain),

@@ -34,6 +34,8 @@ class _Alert(msgspec.Struct, rename="camel"):
     annotations: dict[str, str] | None = None
     generator_url: str = msgspec.field(default="", name="generatorURL")
     fingerprint: Annotated[str, Meta(max_length=128)] = ""
+    # no sender gives it: it comes with what we found at Alertmanager's API
+    inhibited_by: tuple[Annotated[str, Meta(max_length=128)], ...] = ()
 
 
 class _Body(msgspec.Struct, rename="camel"):
@@ -90,6 +92,7 @@ def _event(source: Source, alert: _Alert) -> AlertEvent:
         starts_at=alert.starts_at.astimezone(UTC),
         ends_at=ends_at,
         generator_url=alert.generator_url,
+        inhibited_by=alert.inhibited_by,
     )
 
 

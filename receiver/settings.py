@@ -8,7 +8,7 @@ import ssl
 import stat
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -104,6 +104,19 @@ class PrometheusSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     basic: Annotated[BasicUser | None, Meta(description="user and password to send, instead of a token")] = None
     headers: Annotated[
         dict[str, str], Meta(description='sent with every query, e.g. {X-Scope-OrgID: "tenant-1"}; never a secret')
+    ] = {}
+    tls: Annotated[TlsSettings | None, Meta(description="for https with an authority of your own or a client certificate")] = None
+
+
+class AlertmanagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An Alertmanager whose API is asked for active alerts: also for those cut off, silenced, inhibited, or sent in vain."""
+
+    url: Annotated[Url, Meta(description="its address with its path, if it has one, e.g. http://127.0.0.1:9093")]
+    bearer_token: Annotated[SecretRef | None, Meta(description="token to send, if it wants one")] = None
+    timeout_seconds: Annotated[Seconds, Meta(description="how long its answer may take")] = 5
+    basic: Annotated[BasicUser | None, Meta(description="user and password to send, instead of a token")] = None
+    headers: Annotated[
+        dict[str, str], Meta(description='sent with every question, e.g. {X-Scope-OrgID: "tenant-1"}; never a secret')
     ] = {}
     tls: Annotated[TlsSettings | None, Meta(description="for https with an authority of your own or a client certificate")] = None
 
@@ -244,6 +257,9 @@ class BusinessHourSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         )
 
 
+_Access = TypeVar("_Access", PrometheusSettings, AlertmanagerSettings)
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration file, without the service catalogue. Relative paths are relative to that file."""
 
@@ -261,6 +277,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, Meta(ge=0, le=86400 * 7, description="a ticket is made when the forecast says major within this time")
     ] = 1800
     prometheus: Annotated[PrometheusSettings, Meta(description="where users and the start of failures are asked for")]
+    alertmanagers: Annotated[
+        tuple[AlertmanagerSettings, ...],
+        Meta(description="every Alertmanager of the cluster, asked for what was never sent; none: only Prometheus is asked"),
+    ] = ()
+    reconcile_seconds: Annotated[
+        Seconds, Meta(description="how often Alertmanager and the rules' own series are asked for what was never sent")
+    ] = 60
     grafana: Annotated[GrafanaSettings | None, Meta(description="where annotations are written; none: nowhere")] = None
     duties: Annotated[DutySettings, Meta(description="what the deadlines depend on, besides the law")] = DutySettings()
     comparable_days: Annotated[ComparableDaySettings, Meta(description="which days an accident is compared with")] = (
@@ -302,13 +325,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         replace = msgspec.structs.replace
         prometheus, grafana = self.prometheus, self.grafana
         file = _SQLITE_FILE.fullmatch(self.database_url or "")
-        token, basic, tls = prometheus.bearer_token, prometheus.basic, prometheus.tls
-        prometheus = replace(
-            prometheus,
-            bearer_token=token and secret(token),
-            basic=basic and replace(basic, password=secret(basic.password)),
-            tls=tls and TlsSettings(*(file and str(base / file) for file in msgspec.structs.astuple(tls))),
-        )
+
+        def let_in(access: _Access) -> _Access:
+            token, basic, tls = access.bearer_token, access.basic, access.tls
+            return replace(
+                access,
+                bearer_token=token and secret(token),
+                basic=basic and replace(basic, password=secret(basic.password)),
+                tls=tls and TlsSettings(*(file and str(base / file) for file in msgspec.structs.astuple(tls))),
+            )
+
         tickets: list[DirectoryTicket | WebhookTicket] = []
         for ticket in self.tickets:
             if isinstance(ticket, DirectoryTicket):
@@ -319,7 +345,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             self,
             data_dir=str(base / self.data_dir),
             database_url=f"sqlite:///{base / file[1]}" if file else self.database_url,
-            prometheus=prometheus,
+            prometheus=let_in(prometheus),
+            alertmanagers=tuple(map(let_in, self.alertmanagers)),
             grafana=grafana and replace(grafana, token=secret(grafana.token)),
             tickets=tuple(tickets),
             authentication=AuthenticationSettings(
@@ -330,7 +357,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         )
 
 
-Complaint = tuple[tuple[str | int, ...], str, str]
+_Place = tuple[str | int, ...]
+Complaint = tuple[_Place, str, str]
 """Where (key path), what is wrong, what to do."""
 
 
@@ -347,6 +375,7 @@ def complaints(settings: Settings) -> list[Complaint]:
     if why := _no_folder(Path(settings.data_dir)):
         found.append((("data_dir",), why, "Name a folder, or where one can be made"))
     found += _prometheus_complaints(settings.prometheus)
+    found += _alertmanager_complaints(settings.alertmanagers)
     authentication = settings.authentication
     if not authentication.bearer_tokens and not authentication.basic:
         found.append(
@@ -419,16 +448,33 @@ def _business_hour_complaints(hours: BusinessHourSettings) -> list[Complaint]:
 
 def _prometheus_complaints(prometheus: PrometheusSettings) -> list[Complaint]:
     found: list[Complaint] = []
-    if prometheus.bearer_token and prometheus.basic:
-        found.append((("prometheus", "basic"), "stands beside bearer_token", "Give one of the two"))
     addresses = [prometheus.url.rstrip("/")]
     for number, url in enumerate(prometheus.also):
         if url.rstrip("/") in addresses:
             found.append((("prometheus", "also", number), f"{url} is given twice", "Give each address once"))
         addresses.append(url.rstrip("/"))
+    return found + _access_complaints(("prometheus",), prometheus, addresses)
+
+
+def _alertmanager_complaints(alertmanagers: tuple[AlertmanagerSettings, ...]) -> list[Complaint]:
+    found: list[Complaint] = []
+    addresses: set[str] = set()
+    for number, one in enumerate(alertmanagers):
+        address = one.url.rstrip("/")
+        if address in addresses:
+            found.append((("alertmanagers", number, "url"), f"{one.url} is given twice", "Give each Alertmanager once"))
+        addresses.add(address)
+        found += _access_complaints(("alertmanagers", number), one, [address])
+    return found
+
+
+def _access_complaints(at: _Place, access: PrometheusSettings | AlertmanagerSettings, addresses: list[str]) -> list[Complaint]:
+    found: list[Complaint] = []
+    if access.bearer_token and access.basic:
+        found.append(((*at, "basic"), "stands beside bearer_token", "Give one of the two"))
     names: set[str] = set()
-    for name, value in prometheus.headers.items():
-        path = ("prometheus", "headers", name)
+    for name, value in access.headers.items():
+        path = (*at, "headers", name)
         if name.lower() in _SECRET_HEADERS:
             found.append((path, "would be a secret written in the configuration", "Use bearer_token or basic"))
         elif name.lower() in _OWN_HEADERS:
@@ -441,32 +487,31 @@ def _prometheus_complaints(prometheus: PrometheusSettings) -> list[Complaint]:
             cure = "Write printable ASCII without blanks around it"
             found.append((path, "is empty or has a character that no header carries", cure))
         names.add(name.lower())
-    if prometheus.tls:
-        found += _tls_complaints(prometheus.tls, any(url.startswith("https:") for url in addresses))
+    if access.tls:
+        found += _tls_complaints((*at, "tls"), access.tls, any(url.startswith("https:") for url in addresses))
     return found
 
 
-def _tls_complaints(tls: TlsSettings, needed: bool) -> list[Complaint]:
+def _tls_complaints(at: _Place, tls: TlsSettings, needed: bool) -> list[Complaint]:
     """The files are loaded to see that TLS will take them."""
     found: list[Complaint] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not needed:
-        found.append((("prometheus", "tls"), "is of no use: no address begins with https", "Write https:// or leave tls out"))
+        found.append((at, "is of no use: no address begins with https", "Write https:// or leave tls out"))
     if tls.ca_file:
         try:
             context.load_verify_locations(tls.ca_file)
         except (OSError, ValueError) as error:
-            path = ("prometheus", "tls", "ca_file")
-            found.append((path, _unfit(tls.ca_file, error), "Name a readable PEM file with certificates"))
+            found.append(((*at, "ca_file"), _unfit(tls.ca_file, error), "Name a readable PEM file with certificates"))
     if tls.cert_file and tls.key_file:
         try:
             context.load_cert_chain(tls.cert_file, tls.key_file, password="")  # else OpenSSL would ask the terminal for one
         except (OSError, ValueError) as error:
             wrong = _unfit(f"{tls.cert_file} with {tls.key_file}", error)
             cure = "Name readable PEM files: a certificate and the key to it, without a passphrase"
-            found.append((("prometheus", "tls", "cert_file"), wrong, cure))
+            found.append(((*at, "cert_file"), wrong, cure))
     elif tls.cert_file or tls.key_file:
-        found.append((("prometheus", "tls"), "has one of cert_file and key_file", "Give both or none"))
+        found.append((at, "has one of cert_file and key_file", "Give both or none"))
     return found
 
 
@@ -488,13 +533,16 @@ def _no_folder(path: Path) -> str | None:
     return None
 
 
-def secrets(settings: Settings) -> list[tuple[tuple[str | int, ...], SecretRef]]:
+def secrets(settings: Settings) -> list[tuple[_Place, SecretRef]]:
     """Every secret of the settings with the path of its key."""
-    places: list[tuple[tuple[str | int, ...], SecretRef | None]] = [
+    places: list[tuple[_Place, SecretRef | None]] = [
         (("prometheus", "bearer_token"), settings.prometheus.bearer_token),
         (("prometheus", "basic", "password"), settings.prometheus.basic.password if settings.prometheus.basic else None),
         (("grafana", "token"), settings.grafana.token if settings.grafana else None),
     ]
+    for n, one in enumerate(settings.alertmanagers):
+        places.append((("alertmanagers", n, "bearer_token"), one.bearer_token))
+        places.append((("alertmanagers", n, "basic", "password"), one.basic.password if one.basic else None))
     places += [(("tickets", n, "secret"), t.secret) for n, t in enumerate(settings.tickets) if isinstance(t, WebhookTicket)]
     places += [(("authentication", "bearer_tokens", n), ref) for n, ref in enumerate(settings.authentication.bearer_tokens)]
     places += [(("authentication", "basic", n, "password"), user.password) for n, user in enumerate(settings.authentication.basic)]

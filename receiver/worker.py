@@ -15,8 +15,9 @@ from receiver.catalogue import Catalogue
 from receiver.delivery.dispatcher import Dispatcher
 from receiver.delivery.plan import Route, plan
 from receiver.delivery.targets import Target
-from receiver.incidents.ask import Observer
+from receiver.incidents.ask import FAULTS, Observer
 from receiver.incidents.derive import derive_waiting
+from receiver.incidents.reconcile import Reconciler, cut_short
 from receiver.incidents.tick import tick
 from receiver.law import freshness
 from receiver.law.provisions import in_japan
@@ -29,6 +30,8 @@ from receiver.storage.database import Database, StoreUnavailable
 
 POLL_SECONDS = 0.2
 """How often the store is asked for new notifications and deliveries."""
+CUT_SHORT_SECONDS = 5
+"""How soon after the last time missing alerts are looked for again where bodies are cut short: in a storm, many are."""
 
 TICK_SECONDS = Histogram(
     "art58_tick_seconds", "Time to assess all living incidents", buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30)
@@ -58,7 +61,11 @@ class Worker:
         self._rulebooks = rulebooks
         self._routes = tuple(route for route, _ in targets)
         self._clock = clock
+        self._reconciler = Reconciler(database, prometheus, settings.alertmanagers, catalogue)
+        self._reconciled_at: datetime | None = None
+        self._is_incomplete = self._cut_short = False
         self._next_tick: datetime | None = None
+        self._ticked_at: datetime | None = None
         self._warned_on: date | None = None
         self.dispatchers = [
             Dispatcher(
@@ -74,17 +81,51 @@ class Worker:
         ]
 
     def step(self) -> None:
-        """Derive what waits; assess and plan if that was news or the time has come. Raises StoreUnavailable."""
-        news = False
-        while derive_waiting(self._database, self._catalogue, self._clock()):
-            news = True
-            if self._is_due():
-                break  # a storm of alerts must not stop the clock
+        """Derive what waits and what is found; assess and plan if that was news or the time has come. Raises StoreUnavailable."""
+        news = self._derive()
+        if self._is_to_reconcile():
+            # before the first tick, too: an outage that ended while we were away must not be judged as if it lasted
+            self.reconcile(self._clock())
+            news = self._derive() or news
         if news or self._is_due():
             self.assess(self._clock())
 
+    def _derive(self) -> bool:
+        """Whether anything waited."""
+        news = False
+        hold = timedelta(seconds=self._settings.hold_seconds)
+        while True:
+            self._cut_short = self._cut_short or cut_short(self._database)
+            if not derive_waiting(self._database, self._catalogue, hold, self._clock()):
+                return news
+            news = True
+            if self._is_due():
+                return news  # a storm of alerts must not stop the clock
+
+    def _is_to_reconcile(self) -> bool:
+        if self._reconciled_at is None:
+            return True
+        # nor may a clock that was set back
+        passed = abs((self._clock() - self._reconciled_at).total_seconds())
+        regular = self._settings.reconcile_seconds
+        return self._is_incomplete or passed >= (min(CUT_SHORT_SECONDS, regular) if self._cut_short else regular)
+
+    def reconcile(self, now: datetime) -> None:
+        """Find what was never sent, and store it. Raises StoreUnavailable."""
+        self._reconciled_at, self._cut_short, self._is_incomplete = now, False, False
+        try:
+            self._is_incomplete = not self._reconciler.run(now).is_complete
+        except StoreUnavailable:
+            raise
+        except Exception:  # whatever it is: what was sent to us is judged all the same
+            FAULTS.inc()
+            log.exception("what was never sent was not looked for by a fault")
+
     def _is_due(self) -> bool:
-        return self._next_tick is None or self._clock() >= self._next_tick
+        now = self._clock()
+        if self._next_tick is None or self._ticked_at is None:
+            return True
+        return now >= self._next_tick or now < self._ticked_at  # it was set back: the next tick may be hours away
 
     def assess(self, now: datetime) -> list[Assessment]:
         """Assess every living incident at `now` and plan what is owed. Raises StoreUnavailable."""
@@ -107,6 +148,7 @@ class Worker:
         with self._database.write() as connection:
             heartbeat.beat(connection, "tick", now)
         regular = now + timedelta(seconds=self._settings.tick_seconds)
+        self._ticked_at = now
         self._next_tick = min(regular, ticked.next_at) if ticked.next_at else regular
         return ticked.appended
 

@@ -43,7 +43,14 @@ class SetClock:
 class Receiver:
     """`targets` get what `art58 serve` would send them, when `worker.deliver()` is called."""
 
-    def __init__(self, folder: Path, prometheus_url: str, *targets: tuple[Route, Target], **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prometheus_url: str,
+        *targets: tuple[Route, Target],
+        catalogue: Catalogue = Catalogue(SERVICES),  # noqa: B008 - frozen
+        **changes: Any,
+    ) -> None:
         (folder / "token").write_text(TOKEN)
         self.clock = SetClock()
         self.settings = Settings(
@@ -54,7 +61,6 @@ class Receiver:
         )
         self.database = Database(self.settings.database)
         self.database.migrate()
-        catalogue = Catalogue(SERVICES)
         self._prometheus = Prometheus(self.settings.prometheus)
         self.worker = Worker(self.settings, catalogue, self.database, self._prometheus, shipped(), targets, self.clock)
         self.app = create_app(self.settings, catalogue, shipped(), self.clock)

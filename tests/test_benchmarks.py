@@ -82,3 +82,18 @@ def test_a_tree_of_much_equipment_is_totalled_by_queries_in_batches() -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     figures = json.loads(run.stdout.splitlines()[-1])
     assert all(figures[f"seconds_{case}_400"] > 0 for case in ("whole", "part"))
+
+
+def test_the_forecast_is_scored_beside_what_anybody_could_foretell() -> None:
+    command = [sys.executable, "-m", "benchmarks.forecast", "--json", "--outages", "10", "--noise", "0.02"]
+    runs = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True) for _ in range(2)]
+    figures, again = (json.loads(run.stdout.splitlines()[-1]) for run in runs)
+    scores = {name for name in figures if name.endswith("noise_2")}
+    assert len(scores) == 14
+    assert {name: figures[name] for name in scores} == {name: again[name] for name in scores}
+    assert (figures["error_minutes_users_stay_noise_2"], figures["never_users_stay_noise_2"]) == (None, 1)
+    # about as near as the straight line, with less than half of its false alarms
+    assert figures["error_ratio_least_squares_noise_2"] < 1.3
+    assert figures["error_minutes_trend_noise_2"] < 6
+    assert figures["false_alarms_ratio_least_squares_noise_2"] < 0.5
+    assert figures["band_trend_noise_2"] > 0.5

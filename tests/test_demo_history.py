@@ -149,7 +149,9 @@ def test_only_the_failed_node_shows_failing_users(network: Network) -> None:
 
 
 def test_the_catalogue_counts_the_users_of_the_whole_operator(network: Network) -> None:
-    catalogue = receiver_config(network, 9158, "http://127.0.0.1:9090", "http://127.0.0.1:3000")["services"]
+    catalogue = receiver_config(network, 9158, "http://127.0.0.1:9090", "http://127.0.0.1:9093", "http://127.0.0.1:3000")[
+        "services"
+    ]
     assert isinstance(catalogue, list)
     assert {service["name"]: service["users_total"] > users(network)[service["name"]] for service in catalogue} == {
         service.name: True for service in SERVICES

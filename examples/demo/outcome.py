@@ -58,9 +58,9 @@ def missing(network: Network, node: str, crossing: datetime, look: Look) -> list
     if len(look.incidents) != 1:
         faults.append(f"expected one incident, found {len(look.incidents)}")
     faults += [
-        f"incident {incident['id']} is {incident['state']}, not closed with a time of restoration"
+        f"incident {incident['id']} is {incident['state']}, not restored with a time of restoration"
         for incident in look.incidents
-        if incident["state"] != "closed" or not incident["restored_at"]
+        if incident["state"] != "restored" or not incident["restored_at"]
     ]
     expected = expected_verdicts(network, node)
     for service in SERVICES:

@@ -66,18 +66,20 @@ class Stack:
             f"http://127.0.0.1:{grafana_port}",
             "/api/health",
         )
+        receiver_url = f"http://127.0.0.1:{receiver_port}"
+        self.alertmanager = Alertmanager(BIN, folder.path, alertmanager_config(receiver_url, folder.webhook_token))
+        prometheus_url = f"http://127.0.0.1:{prometheus_port}"
         config_file = write_config(
             folder.path / "config.yaml",
-            receiver_config(network, receiver_port, f"http://127.0.0.1:{prometheus_port}", self.grafana.url),
+            receiver_config(network, receiver_port, prometheus_url, self.alertmanager.url, self.grafana.url),
         )
         self.receiver = Server(
             "receiver",
             [str(Path(sys.executable).with_name("art58")), "serve", "--config", str(config_file)],
             folder.path,
-            f"http://127.0.0.1:{receiver_port}",
+            receiver_url,
             "/-/ready",
         )
-        self.alertmanager = Alertmanager(BIN, folder.path, alertmanager_config(self.receiver.url, folder.webhook_token))
         self.prometheus = Prometheus(
             BIN,
             folder.path,
@@ -88,13 +90,14 @@ class Stack:
         )
 
 
-def receiver_config(network: Network, port: int, prometheus_url: str, grafana_url: str) -> dict[str, object]:
+def receiver_config(network: Network, port: int, prometheus_url: str, alertmanager_url: str, grafana_url: str) -> dict[str, object]:
     return {
         "listen": f"127.0.0.1:{port}",
         "data_dir": "./data",
         "external_url": f"http://127.0.0.1:{port}",
         **{name: here for name, (here, _) in SHORTENED.items()},
         "prometheus": {"url": prometheus_url},
+        "alertmanagers": [{"url": alertmanager_url}],
         "grafana": {"url": grafana_url, "token": {"file": "secrets/grafana-token"}, "dashboard_uid": "art58", "panel_id": 3},
         "tickets": [{"name": "desk", "kind": "directory", "path": "./tickets"}],
         "authentication": {"bearer_tokens": [{"file": "secrets/webhook-token"}]},

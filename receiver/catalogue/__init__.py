@@ -38,6 +38,10 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     equipment_label: Annotated[
         str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", description="label of alerts and series that names what failed")
     ] = "equipment"
+    hold_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=86400 * 7)] | None,
+        Meta(description="how long a recovery of this service must hold; default: the setting of that name"),
+    ] = None
     users_total: Annotated[Number | None, Meta(description="all users of the service: the bound when nothing can be asked")] = None
     web_conference: Annotated[Function | None, Meta(description="the function of a web conference that this service is")] = None
     count_by: Annotated[
@@ -94,6 +98,10 @@ class Catalogue:
         self.services = services
         self.equipment = equipment
         self.by_name = {service.name: service for service in services}
+        self.parents = {unit.name: unit.parent for unit in equipment.units if unit.parent is not None}
+        self.children: dict[str, set[str]] = {}
+        for child, parent in self.parents.items():
+            self.children.setdefault(parent, set()).add(child)
         self._matchers = [(service, service.matchers) for service in services]
 
     def services_of(self, labels: dict[str, str]) -> list[Service]:

@@ -33,6 +33,10 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The equipment of a small network."""
 
     units: Annotated[tuple[DeclaredUnit, ...], Meta(description="every piece of equipment, in any order")] = ()
+    cause_labels: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$(?!\n)")], ...],
+        Meta(description="labels of alerts that name what they share, e.g. [ring, power_feed]: the same value is the same cause"),
+    ] = ()
 
 
 _Complaint = tuple[tuple[str | int, ...], str, str]

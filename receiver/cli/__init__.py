@@ -4,7 +4,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import click
 import msgspec
@@ -13,19 +13,11 @@ import structlog
 from receiver import __version__
 from receiver.catalogue import Catalogue
 from receiver.cli import config as config_file
+from receiver.cli.act import group as act_group
+from receiver.cli.options import CONFIG
 from receiver.law.lined_yaml import FaultyFile
 from receiver.law.rulebook import Rulebook, load, shipped
 from receiver.settings import Settings
-
-CONFIG = click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default="config.yaml",
-    show_default=True,
-    envvar="ART58_CONFIG",
-    help="The configuration file.",
-)
 
 
 def system_clock() -> datetime:
@@ -132,6 +124,38 @@ def classify(file: BinaryIO, explain: bool, own: tuple[Path, ...]) -> None:
         sys.exit(1)
 
 
+@main.command("backtest")
+@CONFIG
+@click.option("--from", "since", metavar="TIME", help="From when: ISO time, of Japan where it names no zone.")
+@click.option("--to", "until", metavar="TIME", help="Until when; default: now, or when the last saved notification has held.")
+@click.option("--step", type=click.FloatRange(1, 300), help="Seconds between looks; default: tick_seconds of the configuration.")
+@click.option(
+    "--notifications", type=click.Path(path_type=Path), help="Replay this file (JSON Lines) instead of the rules' own series."
+)
+@click.option("--database", help="Replay what a receiver took in: its SQLite file, or the address of its database.")
+@click.option("--rulebooks", "own", type=click.Path(path_type=Path), multiple=True, help="A file with a rulebook of your own.")
+@click.option("--by", metavar="ID", help="Judge all of it by this rulebook, in force then or not; default: that of the day.")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder that keeps how far it got: the same command goes on there.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+@click.option("--csv", "as_csv", is_flag=True, help="Answer in CSV: a line for each change of a verdict.")
+@click.option("--progress", is_flag=True, help="Tell on standard error how far it got, also where that is no terminal.")
+def replay(file: Path, own: tuple[Path, ...], by: str | None, as_json: bool, as_csv: bool, progress: bool, **asked: Any) -> None:
+    """Replay a time of the past: which accidents would have been judged how, and when.
+
+    Alerts come out of the rules' own series in Prometheus (ALERTS), or were saved; users and all else out of Prometheus. Each
+    accident is judged by the rulebook of its day. Nothing is sent to anybody.
+    """
+    from receiver.cli import backtest
+
+    settings, catalogue, rulebooks = _load(file)
+    try:
+        rulebooks = load(own, rulebooks)
+    except FaultyFile as error:
+        _refuse(error, "nothing was judged")
+    what = backtest.asked(settings, **asked)
+    backtest.main(settings, catalogue, rulebooks, by, what, system_clock(), as_json=as_json, as_csv=as_csv, tell=progress)
+
+
 @main.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration file, for editors."""
@@ -180,6 +204,9 @@ def _refuse(error: FaultyFile, outcome: str) -> NoReturn:
         click.echo(str(fault), err=True)
     click.echo(f"{len(error.faults)} fault(s): {outcome}", err=True)
     sys.exit(1)
+
+
+main.add_command(act_group)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,24 @@
 """What to say of an incident: a finished statement in Japanese and English, the same for every target."""
 
+from collections.abc import Iterable
+
 from receiver.catalogue import Catalogue
 from receiver.delivery.targets.plain_text import one_line
+from receiver.delivery.words import LEARNT, START_BASES, STATES, by_alerts, marks, notes
 from receiver.law import deadlines
+from receiver.law.near_miss import NearMiss
 from receiver.law.provisions import BASES, Text
 from receiver.law.verdict import Verdict, gravest
-from receiver.law.wording import VERDICTS, clock_time, length
+from receiver.law.wording import METHODS, VERDICTS, clock_time, length
 from receiver.law.wording import users as users_in_words
 from receiver.model import Alert, Assessment, Incident, Statement, matter
+from receiver.stated import Stated, in_words, near_miss_of
 
 ALERTS_SHOWN = 20
 MOST_OF_A_LABEL = 200
 MOST_OF_ALL_LABELS = 300
 MOST_OF_EVIDENCE = 1000
 """Characters: what alerts carry is foreign text of any length."""
-
-_STATES = {"open": Text("発生中", "ongoing"), "recovering": Text("復旧確認中", "recovering"), "closed": Text("復旧", "restored")}
-_BASIS = {
-    "equipment_series": Text("設備の計測値による", "from the equipment's own series"),
-    "alerts_for_state": Text("アラート条件の成立時刻による", "from when the alert's condition began to hold"),
-    "starts_at": Text("アラートの発火時刻による", "from when the alert fired"),
-}
 
 
 def compose(
@@ -30,42 +28,63 @@ def compose(
     catalogue: Catalogue,
     duty_settings: deadlines.Settings,
     external_url: str,
+    stated: Stated = Stated(),  # noqa: B008 - frozen
+    parts: Iterable[str] = (),
 ) -> Statement:
-    """The statement on the incident as of its latest assessments."""
-    verdict = gravest(latest).verdict
+    """The statement on the incident as of its latest assessments. `parts` are the incidents that became part of it."""
+    near = near_miss_of(stated, incident.failure_started_at)
+    verdict = gravest([*latest, near] if near else latest).verdict
     unmeasured = any(a.candidate and not a.measured for a in latest)
     return Statement(
         key=incident.id,
         number=max(assessment.number for assessment in latest),
-        title=_title(incident, verdict, unmeasured, latest, catalogue),
-        text=_text(incident, latest, alerts, catalogue, duty_settings),
+        title=_marked(_title(incident, verdict, unmeasured, latest, catalogue), marks(incident, stated)),
+        text=_text(incident, latest, alerts, catalogue, duty_settings, stated, near, parts),
         verdict=verdict,
         unmeasured=unmeasured,
-        tags=("art58", f"a58:{incident.id}", f"verdict:{verdict.value}", *(f"service:{a.service}" for a in latest)),
+        tags=(
+            "art58",
+            f"a58:{incident.id}",
+            f"verdict:{verdict.value}",
+            *(f"service:{a.service}" for a in latest),
+            *(["drill"] if stated.drill else []),
+            *(["dismissed"] if incident.dismissed else []),
+        ),
         url=f"{external_url.rstrip('/')}/incidents/{incident.id}",
         started_at=incident.failure_started_at,
         restored_at=incident.restored_at,
-        resolved=incident.state == "closed",
+        resolved=incident.state in ("restored", "closed"),
         assessments=tuple(latest),
     )
 
 
 def _title(incident: Incident, verdict: Verdict, unmeasured: bool, latest: list[Assessment], catalogue: Catalogue) -> Text:
     """Names the services the verdict is about, not those that were merely hit too; a candidate says when it may become major."""
-    state = _STATES[incident.state]
-    expected = min((a.major_expected_at for a in latest if a.candidate and a.major_expected_at), default=None)
+    state = STATES[incident.state]
+    candidates = [a for a in latest if a.candidate]
+    grown = min((a.major_on_trend_at for a in candidates if a.major_on_trend_at), default=None)
+    expected = min((moment for a in candidates for moment in (a.major_expected_at, grown) if moment), default=None)
     if verdict == Verdict.MAJOR:
         expected = None
-    meant = [_called(a, catalogue) for a in latest if (a.candidate if expected else a.verdict == verdict)]
+    about = [a for a in latest if (a.candidate if expected else a.verdict == verdict)]
+    # a near-miss, or what is open only for its checklist, is about the incident and so about all it hit
+    meant = [_called(a, catalogue) for a in about or latest]
     ja, en = "・".join(called.ja for called in meant), ", ".join(called.en for called in meant)
     mark = Text("【未計測】", "[unmeasured] ") if unmeasured else Text("", "")
     if expected:
         when = clock_time(expected)
+        trend = Text("現在の傾向では", " on the present trend") if expected == grown else Text("", "")
         return Text(
-            f"{mark.ja}{when}に重大な事故の基準に達する可能性（要判断）: {ja}（{state.ja}）",
-            f"{mark.en}{en}: may reach the threshold of a major accident (重大な事故) at {when}: a person decides ({state.en})",
+            f"{mark.ja}{trend.ja}{when}に重大な事故の基準に達する可能性（要判断）: {ja}（{state.ja}）",
+            f"{mark.en}{en}: may reach the threshold of a major accident (重大な事故) at {when}{trend.en}: "
+            f"a person decides ({state.en})",
         )
     return Text(f"{mark.ja}{VERDICTS[verdict].ja}: {ja}（{state.ja}）", f"{mark.en}{en}: {VERDICTS[verdict].en} ({state.en})")
+
+
+def _marked(title: Text, before: Iterable[Text]) -> Text:
+    found = list(before)
+    return Text("".join(f"【{mark.ja}】" for mark in found) + title.ja, "".join(f"[{mark.en}] " for mark in found) + title.en)
 
 
 def _called(assessment: Assessment, catalogue: Catalogue) -> Text:
@@ -74,10 +93,23 @@ def _called(assessment: Assessment, catalogue: Catalogue) -> Text:
 
 
 def _text(
-    incident: Incident, latest: list[Assessment], alerts: list[Alert], catalogue: Catalogue, duty_settings: deadlines.Settings
+    incident: Incident,
+    latest: list[Assessment],
+    alerts: list[Alert],
+    catalogue: Catalogue,
+    duty_settings: deadlines.Settings,
+    stated: Stated,
+    near: NearMiss | None,
+    parts: Iterable[str],
 ) -> Text:
-    since, basis = clock_time(incident.failure_started_at), _BASIS[incident.start_basis]
-    lines = [Text(f"故障の発生: {since}（{basis.ja}）", f"Failure began: {since} ({basis.en})")]
+    since, basis = clock_time(incident.failure_started_at), START_BASES["person" if stated.started_at else incident.start_basis]
+    other_start, other_end = by_alerts(incident, alerts, stated)
+    lines = [
+        *notes(incident, alerts, stated, parts),
+        Text(f"故障の発生: {since}（{basis.ja}）", f"Failure began: {since} ({basis.en})"),
+    ]
+    if other_start:
+        lines.append(other_start)
     if incident.good_at:
         seen = clock_time(incident.good_at)
         lines.append(Text(f"最後に正常だった計測: {seen}", f"Last seen working: {seen}"))
@@ -87,9 +119,11 @@ def _text(
     if incident.restored_at:
         end, spell = clock_time(incident.restored_at), length(incident.restored_at - incident.failure_started_at)
         lines.append(Text(f"復旧: {end}（継続時間 {spell.ja}）", f"Restored: {end} (after {spell.en})"))
+        lines += [other_end] if other_end else []
     for assessment in latest:
         lines += _impact(assessment, catalogue)
-    lines += _duties(incident, latest, duty_settings)
+    lines += _near_miss(near, stated) if near else []
+    lines += _duties(incident, latest, near, duty_settings)
     lines += _alerts(alerts)
     return Text("\n".join(line.ja for line in lines), "\n".join(line.en for line in lines))
 
@@ -97,6 +131,8 @@ def _text(
 def _impact(assessment: Assessment, catalogue: Catalogue) -> list[Text]:
     called, number = _called(assessment, catalogue), users_in_words(assessment.affected_users)
     how = Text("計測", "measured") if assessment.measured else Text("未計測・上限", "unmeasured, upper bound")
+    if assessment.method == "stated":
+        how = METHODS["stated"]
     verdict, sections = VERDICTS[assessment.verdict], assessment.explanation.sections
     return [
         Text("", ""),
@@ -106,9 +142,17 @@ def _impact(assessment: Assessment, catalogue: Catalogue) -> list[Text]:
     ]
 
 
-def _duties(incident: Incident, latest: list[Assessment], settings: deadlines.Settings) -> list[Text]:
+def _near_miss(near: NearMiss, stated: Stated) -> list[Text]:
+    """What the checklist comes to, and who answered it."""
+    said = {act.id: act for (fact, _), act in stated.by.items() if fact == "near_miss"}
+    heading = Text("■ おそれ事態（第58条の2）", "* Near-miss (おそれ事態, Art. 58-2)")
+    lines = [near.explanation, *(in_words(said[id_]) for id_ in sorted(said))]
+    return [Text("", ""), *(_evidence(heading, line) for line in lines)]
+
+
+def _duties(incident: Incident, latest: list[Assessment], near: NearMiss | None, settings: deadlines.Settings) -> list[Text]:
     lines = []
-    for duty in deadlines.duties(matter(incident, latest), settings):
+    for duty in deadlines.duties(matter(incident, latest, near), settings):
         due, basis = clock_time(duty.due_at) if duty.due_at else str(duty.due_on or ""), BASES[duty.basis]
         ja, en = f"{duty.what.ja}（{basis.ja}、要判断）", f"{duty.what.en} ({basis.en}; a person decides)"
         lines.append(Text(f"期限 {due or '速やかに'}: {ja}", f"Due {due or 'promptly'}: {en}"))
@@ -128,7 +172,8 @@ def _alerts(alerts: list[Alert]) -> list[Text]:
         labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname")
         when = clock_time(alert.starts_at) + (f" – {clock_time(alert.ends_at)}" if alert.ends_at else " –")
         line = f"- {one_line(alert.name, MOST_OF_A_LABEL)} {{{one_line(labels, MOST_OF_ALL_LABELS)}}} {when}"
-        lines.append(Text(line, line))
+        way = LEARNT[alert.learnt] if alert.learnt != "webhook" else None
+        lines.append(Text(f"{line}（{way.ja}）", f"{line} ({way.en})") if way else Text(line, line))
     if (rest := len(alerts) - ALERTS_SHOWN) > 0:
         lines.append(Text(f"ほか{rest}件", f"and {rest} more"))
     return lines

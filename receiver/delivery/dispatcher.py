@@ -6,6 +6,7 @@ A row whose creation was begun and not recorded may or may not exist on the othe
 import random
 from datetime import timedelta
 
+import msgspec
 import structlog
 
 from receiver.catalogue import Catalogue
@@ -13,7 +14,8 @@ from receiver.delivery.compose import compose
 from receiver.delivery.targets import Refused, Target, Unreachable
 from receiver.law import deadlines
 from receiver.model import Clock, Delivery, Statement
-from receiver.storage import deliveries
+from receiver.stated import stated
+from receiver.storage import acts, deliveries
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 
@@ -89,10 +91,14 @@ class Dispatcher:
             incident = store.get(connection, incident_id)
             latest = store.latest_assessments(connection, [incident_id])[incident_id]
             alerts = store.alerts_of(connection, [incident_id])[incident_id]
+            said = stated(acts.of_incidents(connection, [incident_id])[incident_id])
+            parts = store.parts_of(connection, [incident_id])[incident_id]
+            number = store.last_numbers(connection, [incident_id])[incident_id]
         if incident is None:
             raise LookupError(f"the ledger names incident {incident_id}, which is not in the store")
-        statement = compose(incident, latest, alerts, self._catalogue, self._duty_settings, self._external_url)
-        return statement.number, statement
+        statement = compose(incident, latest, alerts, self._catalogue, self._duty_settings, self._external_url, said, parts)
+        # what was withdrawn since is news, too, though nothing of it is shown
+        return number, msgspec.structs.replace(statement, number=number)
 
     def _failed(self, delivery: Delivery, error: str, state: deliveries.Failed, retry_after: timedelta | None) -> None:
         attempts = delivery.attempts + 1

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from receiver.law.verdict import Verdict
-from receiver.model import Assessment, Delivery
+from receiver.model import Assessment, Delivery, Incident
 from receiver.storage import deliveries
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
@@ -23,20 +23,23 @@ def plan(database: Database, routes: tuple[Route, ...], now: datetime) -> int:
     """Owe every target what the new assessments ask for; how many incidents were looked at."""
     with database.write() as connection:
         ids = store.unrouted(connection)
-        latest = store.latest_assessments(connection, ids)
+        latest, numbers = store.latest_assessments(connection, ids), store.last_numbers(connection, ids)
+        incidents = store.named(connection, ids)
         owed = {(row.incident_id, row.target, row.object) for row in deliveries.of_incidents(connection, ids)}
         for id_ in ids:
-            number = max(assessment.number for assessment in latest[id_])
+            number = numbers[id_]
             for route in routes:
-                if (id_, route.target, route.object) in owed or _begins(route, latest[id_]):
-                    over = all(assessment.state == "closed" for assessment in latest[id_])
+                if (id_, route.target, route.object) in owed or _begins(route, incidents[id_], latest[id_]):
+                    over = all(assessment.state in ("restored", "closed") for assessment in latest[id_])
                     deliveries.want(connection, _row(id_, route, number, over, now))
             store.mark_routed(connection, id_, number, now)
     return len(ids)
 
 
-def _begins(route: Route, latest: list[Assessment]) -> bool:
+def _begins(route: Route, incident: Incident, latest: list[Assessment]) -> bool:
     """Whether this is the time to make the thing: later changes follow it wherever it was made."""
+    if incident.dismissed or incident.joined_to:
+        return False
     return route.object == "annotation" or any(a.verdict == Verdict.MAJOR or a.candidate for a in latest)
 
 

@@ -14,31 +14,44 @@ from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import SERIES
 from receiver.incidents.count import Told
 from receiver.law.counting import GROWING, Affected
+from receiver.law.estimate import WrongFigure
+from receiver.law.forecast import Trend
+from receiver.law.impairment import State, impairment
 from receiver.law.wording import OWN_FAULT
 from receiver.model import Incident
-from receiver.observation import history, topology, users
+from receiver.observation import history, topology, trend, users
 from receiver.observation.comparable_days import Calendar
 from receiver.observation.history import SLOT, Histories, History
 from receiver.observation.prometheus import Prometheus
 from receiver.observation.quality import AccidentDays, Qualities, Quality
 from receiver.observation.slots import floor
 from receiver.observation.topology import Found
+from receiver.observation.trend import Trends
 from receiver.observation.users import UsersObserved
 
 FAULTS = Counter("art58_incident_faults_total", "Incidents and questions left out of a tick by a fault of the receiver")
 
 _T = TypeVar("_T")
+_GRAVITY: tuple[State, ...] = ("stop", "degradation", "unknown", "normal")
 
 log = structlog.get_logger()
 
 
 class Impact(msgspec.Struct, frozen=True):
-    """What an incident does to a service, as far as it was known before."""
+    """What an incident does to a service, as far as it was known before. `units`: the equipment that failed, if not the
+    incident's.
+    """
 
     incident: Incident
     service: Service
     restored_at: datetime | None
     before: Affected
+    units: tuple[str | None, ...] = ()
+    is_major: bool = False
+
+    @property
+    def hit(self) -> tuple[str | None, ...]:
+        return self.units or (self.incident.equipment,)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -54,21 +67,25 @@ class Observer:
         self._calendar = calendar
         self._histories = Histories(prometheus)
         self._qualities = Qualities(prometheus, self._histories, calendar)
+        self._trends = Trends(prometheus)
 
     def ask(self, impacts: list[Impact], accidents: AccidentDays, now: datetime) -> dict[tuple[str, str], Told]:
         """What was observed of each impact, by incident and service. Never raises: a failure is an answer."""
         hit: dict[str, set[str | None]] = defaultdict(set)
         since: dict[tuple[str, str | None], datetime] = {}
         for impact in impacts:
-            unit = impact.service.name, impact.incident.equipment
-            hit[impact.service.name].add(impact.incident.equipment)
-            since[unit] = min(impact.incident.failure_started_at, since.get(unit, now))
+            for equipment in impact.hit:
+                unit = impact.service.name, equipment
+                hit[impact.service.name].add(equipment)
+                since[unit] = min(impact.incident.failure_started_at, since.get(unit, now))
         observed = users.observe(self.prometheus, self.catalogue, hit)
         days = cache(accidents)
         traffic = self._traffic(impacts, observed, days, now)
         # what is not known is never normal
         nothing: dict[tuple[str, str | None], Quality] = {}
         quality = _or_else(nothing, partial(self._quality, hit, since, observed, days, now))
+        unchanged: dict[trend.Key, Trend] = {}
+        growing = _or_else(unchanged, partial(self._trends.observe, _whose_users_may_grow(impacts), now))
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
         below = self._below(impacts, observed)
         return {
@@ -76,7 +93,9 @@ class Observer:
                 observed[impact.service.name],
                 traffic.get(impact.key),
                 below.get(impact.key),
-                quality.get((impact.service.name, impact.incident.equipment)),
+                _worst([found for unit in impact.hit if (found := quality.get((impact.service.name, unit)))]),
+                impact.hit,
+                growing.get((impact.service.name, impact.hit)),
             )
             for impact in impacts
         }
@@ -107,39 +126,39 @@ class Observer:
         now: datetime,
     ) -> dict[tuple[str, str], History]:
         """The traffic of those whose failed users nobody counted, beside that of comparable days: one call for each series."""
-        wanted: dict[tuple[str | None, str], dict[tuple[str, str], history.Wanted]] = defaultdict(dict)
+        wanted: dict[tuple[str | None, str], dict[tuple[str, str], list[history.Wanted]]] = defaultdict(dict)
         for impact in impacts:
             service, incident = impact.service, impact.incident
             if "traffic_difference" not in service.methods or _is_settled(impact):
                 continue
-            if not impact.restored_at and _are_counted(observed[service.name], incident.equipment):
+            if not impact.restored_at and _are_counted(observed[service.name], *impact.hit):
                 continue
             # the same question until the next slot is whole: the answer is kept so long
             until = impact.restored_at or floor(now, SLOT)
             since = min(incident.failure_started_at, until)
-            one = history.Wanted(service.name, incident.equipment, since, until)
-            wanted[service.users.traffic, service.equipment_label][impact.key] = one
+            each = [history.Wanted(service.name, unit, since, until) for unit in impact.hit]
+            wanted[service.users.traffic, service.equipment_label][impact.key] = each
         found: dict[tuple[str, str], History] = {}
         for (own, label), its in wanted.items():
             series = own or SERIES["traffic"]
+            every = list(dict.fromkeys(one for several in its.values() for one in several))
             compared = _or_else(
-                dict.fromkeys(its.values(), History(problem=OWN_FAULT)),
-                partial(
-                    self._histories.compare, series, its.values(), self._calendar, accidents(), label, now, own=own is not None
-                ),
+                dict.fromkeys(every, History(problem=OWN_FAULT)),
+                partial(self._histories.compare, series, every, self._calendar, accidents(), label, now, own=own is not None),
             )
-            found |= {key: compared[one] for key, one in its.items()}
+            found |= {key: history.added([compared[one] for one in several]) for key, several in its.items()}
         return found
 
     def _below(self, impacts: Iterable[Impact], observed: dict[str, UsersObserved]) -> dict[tuple[str, str], Found]:
         """The users under equipment that has no count of its own, from what is below it."""
         wanted: dict[str, dict[tuple[str, str], topology.Wanted]] = defaultdict(dict)
         for impact in impacts:
-            equipment, service = impact.incident.equipment, impact.service
-            answer = observed[service.name].to("under_equipment")
-            if equipment is None or answer is None or answer.problem or answer.reading(equipment):
+            service, named = impact.service, frozenset(unit for unit in impact.hit if unit is not None)
+            told = observed[service.name]
+            answer = told.to("under_equipment")
+            if not named or answer is None or answer.problem or told.reading("under_equipment", *impact.hit):
                 continue
-            wanted[service.equipment_label][impact.key] = topology.Wanted(service.name, frozenset({equipment}))
+            wanted[service.equipment_label][impact.key] = topology.Wanted(service.name, named)
         emergency = {impact.service.name for impact in impacts if impact.service.family == "emergency_voice"}
         found: dict[tuple[str, str], Found] = {}
         for label, its in wanted.items():
@@ -173,7 +192,31 @@ def _is_settled(impact: Impact) -> bool:
     return impact.restored_at is not None and known is not None and known.method not in GROWING
 
 
-def _are_counted(told: UsersObserved, equipment: str | None) -> bool:
+def _worst(of_units: list[Quality]) -> Quality | None:
+    """What is told of the service where it is worst, if several pieces of equipment failed."""
+    if len(of_units) < 2:
+        return of_units[0] if of_units else None
+    worst = min(of_units, key=lambda quality: _GRAVITY.index(_effect(quality)))
+    return msgspec.structs.replace(worst, problem=next((each.problem for each in of_units if each.problem), None))
+
+
+def _effect(quality: Quality) -> State:
+    try:
+        return impairment(quality.observed, all_traffic_down=bool(quality.all_traffic_down)).effect
+    except WrongFigure:
+        return "unknown"
+
+
+def _whose_users_may_grow(impacts: Iterable[Impact]) -> list[trend.Wanted]:
+    """Those that are measured, go on, and are not major yet: to the others more users change nothing that is foretold."""
+    return [
+        trend.Wanted(impact.service, impact.hit, known.method, impact.incident.failure_started_at)
+        for impact in impacts
+        if not (impact.restored_at or impact.is_major) and (known := impact.before.count)
+    ]
+
+
+def _are_counted(told: UsersObserved, *units: str | None) -> bool:
     """Whether somebody counts the users who could not use it, in one number or in two."""
-    kinds = (told.reading(question, equipment) for question in ("stopped", "degraded"))
-    return told.reading("unable", equipment) is not None or all(kinds)
+    kinds = (told.reading(question, *units) for question in ("stopped", "degraded"))
+    return told.reading("unable", *units) is not None or all(kinds)

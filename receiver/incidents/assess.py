@@ -1,7 +1,7 @@
 """One impact at one instant: users as far as they are known, the verdict of the law, and when it will rise. Pure."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -9,7 +9,8 @@ import msgspec
 
 from receiver.catalogue import Service
 from receiver.incidents.count import Told, count
-from receiver.law import forecast
+from receiver.incidents.outlook import moved, outlook
+from receiver.law import causes, forecast
 from receiver.law.conference import BusinessHours, function_facts
 from receiver.law.counting import GROWING, Affected, Count
 from receiver.law.estimate import WrongFigure
@@ -28,12 +29,14 @@ from receiver.law.verdict import (
     may_fall_under_clause_2,
 )
 from receiver.model import Assessment, Conclusion, Incident
+from receiver.stated import Stated
 
 _SHORT_GAP = timedelta(minutes=5)
 """So long before a recovery users may go unmeasured. Ours: no text says."""
 
 # what may differ from tick to tick without anyone caring
-_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality", "affected_users"}
+_IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality", "affected_users", "units"}
+_IDLE |= {"users_per_hour", "major_on_trend_at", "major_earliest_at", "major_latest_at"}  # see `outlook.moved`
 _cared_about = attrgetter(*(name for name in Conclusion.__struct_fields__ if name not in {*_IDLE, "affected"}))
 
 
@@ -57,8 +60,10 @@ def assess(
     lead: timedelta,
     now: datetime,
     open_hours: BusinessHours | None = None,
+    stated: Stated = Stated(),  # noqa: B008 - frozen
 ) -> Assessment | None:
     """Judge the impact of `incident` on `service`. `restored_at` is when this service recovered, None while it has not.
+    The times of the incident are those that stand: where persons stated others than were found, theirs.
 
     None if nothing changed since the previous one that a person would care about: it need not be explained anew. The number is the
     previous one's: the caller numbers what it keeps.
@@ -72,22 +77,29 @@ def assess(
         now,
         restored_at=restored_at,
         open_hours=open_hours,
+        emergency_calls=stated.emergency_calls.get(service.name),
     )
+    affected = msgspec.structs.replace(affected, stated=_stated_count(stated, service))
     effect = _effect(affected, seen, previous)
     rulebook = rulebook_on(incident.failure_started_at, rulebooks)
     started_at = incident.failure_started_at
     down = _all_traffic_down(service, told, rulebook, previous, started_at, restored_at, now)
+    kind = stated.cause_of(started_at, restored_at, now)
+    rule = causes.cause(kind) if kind else None
     circumstances = Circumstances(
-        # nobody has said what the cause is: it is judged as a failure, and flagged
-        cause="unknown",
+        # where nobody has said what the cause is, it is judged as a failure, and flagged
+        cause=rule.cause if rule else "unknown",
         effect=effect,
         facility=service.facility,
         all_traffic_down=down.since is not None,
         installed_by_the_carrier=service.installed_by_the_carrier,
         all_traffic_down_for=(down.until or restored_at or now) - down.since if down.since else None,
     )
-    new, judgement = _conclude(incident, service, restored_at, affected, circumstances, down, previous, rulebook, lead, now)
-    new = msgspec.structs.replace(new, quality=quality)
+    trend = None if affected.stated else told.trend  # a number that a person stated does not grow by itself
+    ahead = None if restored_at else outlook(service, rulebook, affected, circumstances, trend, started_at, now)
+    new, judgement = _conclude(incident, service, restored_at, affected, circumstances, down, previous, rulebook, lead, now, ahead)
+    units = tuple(unit for unit in told.units if unit is not None)
+    new = msgspec.structs.replace(_as_stated(new, incident, stated, rule), quality=quality, units=units)
     if previous and not _changed(new, previous):
         return None
     explanation = explain_outage(
@@ -101,8 +113,34 @@ def assess(
         new.quality,
         seen,
         _unsettled(service),
+        rule,
+        stated.plan_ends_at if kind == "planned_work_within_plan" and restored_at is None else None,
+        stated.about(service.name),
+        forecast.in_words(ahead) if ahead and new.major_on_trend_at else None,
     )
     return Assessment(**msgspec.structs.asdict(new), explanation=explanation)
+
+
+def _stated_count(stated: Stated, service: Service) -> Count | None:
+    """The number of users that a person stated; who, when and why is told beside it."""
+    said = stated.users.get(service.name)
+    if said is None:
+        return None
+    at = stated.by["users", service.name].at
+    return Count(said.users, "stated", "", at, stopped=said.stopped, degraded=said.degraded)
+
+
+def _as_stated(new: Conclusion, incident: Incident, stated: Stated, rule: causes.CauseRule | None) -> Conclusion:
+    """Nobody is called for what is no accident by a person's word; and planned work is none before its plan is over."""
+    new = msgspec.structs.replace(new, acts_up_to=stated.last)
+    if rule and rule.cause in ("no_failure", "non_telecom_equipment_failure"):
+        # by that cause no time and no number of users makes it major
+        new = msgspec.structs.replace(new, candidate=False, major_expected_at=None)
+    if stated.drill or incident.dismissed or incident.joined_to:
+        new = msgspec.structs.replace(new, candidate=False)
+    if new.major_since and rule and rule.id == "planned_work_overrun" and stated.plan_ends_at:
+        new = msgspec.structs.replace(new, major_since=max(new.major_since, stated.plan_ends_at))
+    return new
 
 
 def _quality(told: Told, previous: Conclusion | None, *, recovered: bool) -> tuple[Impairment | None, tuple[Text, ...]]:
@@ -118,10 +156,12 @@ def _known_before(previous: Conclusion | None, restored_at: datetime | None) -> 
     """What was known of the users. That they could not be measured in the last minutes before a recovery is no gap in it."""
     if previous is None:
         return Affected()
-    since = previous.affected.unmeasured_since
+    # what a person stated is no measurement: it is taken from the acts again
+    known = msgspec.structs.replace(previous.affected, stated=None)
+    since = known.unmeasured_since
     if restored_at and previous.restored_at is None and previous.measured and since and restored_at - since <= _SHORT_GAP:
-        return msgspec.structs.replace(previous.affected, problem=None, unmeasured_since=None)
-    return previous.affected
+        return msgspec.structs.replace(known, problem=None, unmeasured_since=None)
+    return known
 
 
 def _unsettled(service: Service) -> tuple[Flag, ...]:
@@ -166,13 +206,50 @@ def _judge(
     return judge(service.facts, rulebook, duration, affected.at_least, affected.at_most, circumstances)
 
 
-def end_without_service(last: Assessment, incident: Incident, now: datetime) -> Assessment | None:
+def withdraw(last: Assessment, incident: Incident, now: datetime) -> Assessment | None:
+    """The last word on a service that this incident does not hit by what is known now: another one does. None if it was said."""
+    none = Verdict.NONE
+    new = msgspec.structs.replace(
+        last,
+        assessed_at=now,
+        state=incident.state,
+        verdict=none,
+        at_least=none,
+        at_most=none,
+        candidate=False,
+        major_since=None,
+        major_expected_at=None,
+        users_per_hour=None,
+        major_on_trend_at=None,
+        major_earliest_at=None,
+        major_latest_at=None,
+        withdrawn=True,
+    )
+    return new if _changed(new, last) else None
+
+
+def end_without_service(
+    last: Assessment,
+    incident: Incident,
+    now: datetime,
+    stated: Stated = Stated(),  # noqa: B008 - frozen
+) -> Assessment | None:
     """The last assessment of an impact whose service is no longer in the catalogue, with the incident's present state and end.
 
     None if nothing of it changed.
     """
     new = msgspec.structs.replace(
-        last, assessed_at=now, state=incident.state, restored_at=last.restored_at or incident.restored_at, major_expected_at=None
+        last,
+        assessed_at=now,
+        state=incident.state,
+        restored_at=last.restored_at or incident.restored_at,
+        major_expected_at=None,
+        users_per_hour=None,
+        major_on_trend_at=None,
+        major_earliest_at=None,
+        major_latest_at=None,
+        candidate=last.candidate and not (stated.drill or incident.dismissed or incident.joined_to),
+        acts_up_to=stated.last,
     )
     return new if _changed(new, last) else None
 
@@ -188,6 +265,7 @@ def _conclude(
     rulebook: Rulebook,
     lead: timedelta,
     now: datetime,
+    ahead: forecast.Forecast | None,
 ) -> tuple[Conclusion, Judgement]:
     started_at = incident.failure_started_at
     duration = max((restored_at or now) - started_at, timedelta())
@@ -207,6 +285,9 @@ def _conclude(
         grows = known is not None and known.method in GROWING and affected.problem is None
         by_table = forecast.major_at(row, started_at, at_most, known.at if known and grows else None)
         expected = min((moment for moment in (by_table, by_clause_2) if moment), default=None)
+    grown = ahead.major if ahead and judgement.verdict != Verdict.MAJOR else None
+    on_trend, earliest, latest = map(_utc, (grown.on_trend, grown.earliest, grown.latest) if grown else (None, None, None))
+    soonest = min((moment for moment in (expected, on_trend) if moment), default=None)
     known = affected.count
     by_another_reading = (
         judgement.verdict != Verdict.MAJOR
@@ -236,12 +317,20 @@ def _conclude(
         measured=known is not None,
         major_since=major_since,
         major_expected_at=expected,
-        candidate=_is_candidate(judgement.verdict, judgement.at_most, expected, lead, now) or by_another_reading,
+        candidate=_is_candidate(judgement.verdict, judgement.at_most, soonest, lead, now) or by_another_reading,
         effect=circumstances.effect,
         all_traffic_down_since=down.since,
         all_traffic_down_until=down.until,
+        users_per_hour=ahead.users_per_hour if ahead and grown else None,
+        major_on_trend_at=on_trend,
+        major_earliest_at=earliest,
+        major_latest_at=latest,
     )
     return new, judgement
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.astimezone(UTC)
 
 
 def _all_traffic_down(
@@ -271,7 +360,7 @@ def _all_traffic_down(
 
 def _changed(new: Conclusion, previous: Conclusion) -> bool:
     """Whether something differs that a person would care about."""
-    if _cared_about(new) != _cared_about(previous):
+    if _cared_about(new) != _cared_about(previous) or moved(new, previous):
         return True
     was, is_ = previous.affected, new.affected
     if is_.kept != was.kept or _kind(is_.problem) != _kind(was.problem):
@@ -325,7 +414,7 @@ def _major_since(
             if known and known.method in GROWING:
                 # from nobody at the failure to so many then
                 moment = max(moment, started_at + (known.at - started_at) * condition.users / known.users)
-            elif known and at_least_before is not None and at_least_before < condition.users:
+            elif known and known.method != "stated" and at_least_before is not None and at_least_before < condition.users:
                 # no later than now, should the clock of Prometheus be ahead of ours
                 moment = min(max(moment, known.at), started_at + duration)
             moments.append(moment)

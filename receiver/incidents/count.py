@@ -21,6 +21,7 @@ from receiver.law.counting import EMERGENCY, GROWING, Affected, Count, keep_larg
 from receiver.law.counting import METHODS as METHODS_IN_ORDER
 from receiver.law.estimate import Estimate, Method, WrongFigure, exact
 from receiver.law.fallback import Choice, PassedOver
+from receiver.law.forecast import Trend
 from receiver.law.methods import Traffic
 from receiver.law.provisions import Text
 from receiver.law.wording import GONE, METHODS, NO_SERIES, RECOVERED_FIRST, clock_time
@@ -43,13 +44,16 @@ _OF_EMERGENCY_CALLS = ("emergency_calls_affected", "equipment_up", "call_loss_ra
 
 class Told(msgspec.Struct, frozen=True):
     """All that was observed of one impact: the answers for its service; where they were asked for its traffic beside that of
-    comparable days, what is below it, and its quality.
+    comparable days, what is below it, and its quality. `units`: the equipment that failed, if not that of the incident. `trend`:
+    how its users grow.
     """
 
     observed: UsersObserved
     traffic: History | None = None
     below: Found | None = None
     quality: Quality | None = None
+    units: tuple[str | None, ...] = ()
+    trend: Trend | None = None
 
 
 class _Under(NamedTuple):
@@ -73,9 +77,15 @@ class _Impact(msgspec.Struct, frozen=True):
     restored_at: datetime | None
     now: datetime
     open_hours: BusinessHours | None
+    emergency_calls: bool | None = None
+
+    @property
+    def units(self) -> tuple[str | None, ...]:
+        """The equipment that failed; (None,) where nobody named any."""
+        return self.told.units or (self.incident.equipment,)
 
     def reading(self, question: str) -> Reading | None:
-        return self.told.observed.reading(question, self.incident.equipment)
+        return self.told.observed.reading(question, *self.units)
 
     def value_now(self, question: str) -> float | None:
         reading = None if self.restored_at else self.reading(question)
@@ -107,14 +117,20 @@ def count(
     *,
     restored_at: datetime | None = None,
     open_hours: BusinessHours | None = None,
+    emergency_calls: bool | None = None,
 ) -> Affected:
-    """The users of an impact by the first method that can be had; what was known before stays known."""
-    impact = _Impact(incident, service, told, restored_at, now, open_hours)
+    """The users of an impact by the first method that can be had; what was known before stays known.
+
+    `emergency_calls`: a person says that they were affected, or that none was, whatever was observed.
+    """
+    impact = _Impact(incident, service, told, restored_at, now, open_hours, emergency_calls)
+    if emergency_calls is False:
+        before = msgspec.structs.replace(before, kept=tuple(each for each in before.kept if each.method not in EMERGENCY))
     known_before, bound = before.count, before.bound
     try:
         under = _under(impact)
         bound = under.users if under else (service.users_total if bound is None else bound)
-        if restored_at and known_before and known_before.method not in GROWING:
+        if restored_at and known_before and known_before.method not in GROWING and not _is_news(impact, known_before):
             # what was not measured while it lasted no longer can be
             return msgspec.structs.replace(before, bound=bound)
         choice = _choice(impact, under)
@@ -131,6 +147,11 @@ def count(
         new = _since_late(impact, new, known_before)
     kept = tuple(each for each in before.kept if not _is_past_the_end(impact, each))
     return Affected(keep_largest(kept, new), bound)
+
+
+def _is_news(impact: _Impact, known: Count) -> bool:
+    """Whether a person says that emergency calls were affected, who were not counted as such."""
+    return bool(impact.emergency_calls) and impact.service.family == "emergency_voice" and known.method not in EMERGENCY
 
 
 def _unmeasured(before: Affected, bound: int | None, why: str, now: datetime) -> Affected:
@@ -156,14 +177,14 @@ def _is_past_the_end(impact: _Impact, known: Count) -> bool:
 
 def _under(impact: _Impact) -> _Under | None:
     """Of equipment that has a name: what its own series says, else what is below it."""
-    if impact.incident.equipment is None:
+    if None in impact.units:
         return None
     if reading := impact.reading("under_equipment"):
         saved = impact.reading("saved")
         if saved is None or not saved.users:
             return _Under(reading.users, reading.users, (reading,))
         if saved.users > reading.users:
-            raise WrongFigure(f"saved: {saved.users} are more than the {reading.users} users under {impact.incident.equipment}")
+            raise WrongFigure(f"saved: {saved.users} are more than the {reading.users} users under {impact.units[0]}")
         hit = reading.users - saved.users
         sums = f"{reading.users:,} - {saved.users:,} = {hit:,}"
         spared = Text(f"冗長化等により影響を受けなかった利用者を除く {sums}", f"without users saved by redundancy: {sums}")
@@ -186,10 +207,10 @@ def _choice(impact: _Impact, under: _Under | None) -> Choice:
     ordinary = _voice(impact, hit_under)
     if family == "other_voice":
         return fallback.other_voice(ordinary)
-    hit, up = impact.value_now("emergency_calls_affected"), impact.value_now("equipment_up")
+    up = impact.value_now("equipment_up")
     return fallback.emergency_voice(
         fallback.EmergencyVoice(
-            emergency_calls_affected=None if hit is None else hit != 0,
+            emergency_calls_affected=_emergency_calls(impact),
             completely_down=None if up is None else up == 0,
             call_loss_rate=impact.value_now("call_loss_ratio"),
             # of units below it, those that failed: of others nobody knows who could not have called
@@ -197,6 +218,14 @@ def _choice(impact: _Impact, under: _Under | None) -> Choice:
             ordinary=ordinary,
         )
     )
+
+
+def _emergency_calls(impact: _Impact) -> bool | None:
+    """Whether they are affected: by a person's word, else as was observed."""
+    if impact.emergency_calls is not None:
+        return impact.emergency_calls
+    hit = impact.value_now("emergency_calls_affected")
+    return None if hit is None else hit != 0
 
 
 def _best_effort(impact: _Impact, under: _Under | None) -> Choice:
@@ -288,7 +317,7 @@ def _problem_of(impact: _Impact, method: Method) -> str | None:
     """Why a method that would have counted could not be told what it needs; None where it is just not configured."""
     told = impact.told
     if method in EMERGENCY:
-        spared = impact.restored_at or impact.value_now("emergency_calls_affected") == 0
+        spared = impact.restored_at or _emergency_calls(impact) is False
         return None if spared else impact.problem_of(_OF_EMERGENCY_CALLS)
     if method in _BY_SIZE:
         return impact.problem_of((*NEEDS[method], "saved")) or (told.below.problem if told.below else None)

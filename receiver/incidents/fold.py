@@ -9,11 +9,15 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from receiver.model import Alert, AlertEvent
+from receiver.model import Alert, AlertEvent, Learnt
 
 LATE = timedelta(minutes=1)
 """What is said to fire so long after its end, and not said to be over since, fires again: Alertmanager keeps the old startsAt when
 one of two Prometheis resolves an alert that the other still sends. Within that time it is a late twin."""
+
+
+_HOW: tuple[Learnt, ...] = ("act", "webhook", "alertmanager_api", "rule_series")
+"""What was sent to us as well need not have been found."""
 
 
 def fold(event: AlertEvent, said_at: datetime, known: Alert | None) -> Alert:
@@ -26,6 +30,15 @@ def fold(event: AlertEvent, said_at: datetime, known: Alert | None) -> Alert:
         labels=event.labels,
         annotations=event.annotations,
         generator_url=event.generator_url,
+        learnt=event.learnt,
+    )
+    sighting = msgspec.structs.replace(
+        sighting,
+        learnt=min(sighting.learnt, event.learnt, key=_HOW.index),
+        # the rules' own series have neither
+        annotations=sighting.annotations or event.annotations,
+        generator_url=sighting.generator_url or event.generator_url,
+        inhibited_by=tuple(sorted({*sighting.inhibited_by, *event.inhibited_by})),
     )
     if event.ends_at is None:
         return msgspec.structs.replace(sighting, fired_at=_later(sighting.fired_at, said_at))
@@ -44,18 +57,6 @@ def ended_at(sighting: Alert, sightings: Collection[Alert]) -> datetime | None:
     return min(
         (s.ends_at for s in sightings if s.ends_at and s.ends_at >= sighting.starts_at and _is_over(sighting, s)), default=None
     )
-
-
-def same_stretch(sighting: Alert, sightings: Collection[Alert]) -> Alert | None:
-    """Another sighting of the same alert that overlaps this one in time: its twin."""
-    end = ended_at(sighting, sightings)
-    for other in sightings:
-        other_end = ended_at(other, sightings)
-        begins_within = other_end is None or sighting.starts_at <= other_end
-        ends_within = end is None or end >= other.starts_at
-        if other.starts_at != sighting.starts_at and begins_within and ends_within:
-            return other
-    return None
 
 
 def _is_over(sighting: Alert, other: Alert) -> bool:

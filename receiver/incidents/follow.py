@@ -1,35 +1,26 @@
-"""The life of an incident: open while an alert fires, recovering while a recovery has yet to hold, then closed."""
+"""The life of an incident: open while an alert fires, recovering while a recovery has yet to hold, restored, at last closed."""
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
-from receiver.incidents.fold import ended_at
-from receiver.model import Alert, Incident
+from receiver.law.verdict import Bounded, Verdict, gravest
+from receiver.model import Incident
 
 
-def follow(incident: Incident, restored_at: datetime | None, hold: timedelta, now: datetime) -> Incident:
-    """The incident at `now`; `restored_at` is None while it lasts. A flap within `hold` is the same failure, and the gap counts."""
-    if restored_at is None:
-        return msgspec.structs.replace(incident, state="open", restored_at=None)
-    if now < restored_at + hold:
-        return msgspec.structs.replace(incident, state="recovering", restored_at=restored_at)
-    return msgspec.structs.replace(incident, state="closed", restored_at=restored_at, closed_at=now)
+def follow(incident: Incident, restored_at: datetime | None, held_at: datetime | None, now: datetime) -> Incident:
+    """The incident at `now`. `restored_at` is None while it lasts; the recovery is final from `held_at` on.
 
-
-def recovered_at(alerts: list[Alert], without_data: frozenset[str]) -> datetime | None:
-    """The last recovery, or None while one of the alerts fires.
-
-    `without_data` are the rules of which Grafana says that they have no data: their "resolved" is no recovery, as ignorance never
-    closes.
+    What fires again before that is the same failure, and the gap counts.
     """
-    by_alert: dict[tuple[str, str], list[Alert]] = {}
-    for alert in alerts:
-        by_alert.setdefault((alert.source, alert.fingerprint), []).append(alert)
-    ends = []
-    for alert in alerts:
-        end = ended_at(alert, by_alert[alert.source, alert.fingerprint])
-        if end is None or (alert.source == "grafana" and alert.name in without_data):
-            return None
-        ends.append(end)
-    return max(ends, default=None)
+    if restored_at is None or held_at is None:
+        return msgspec.structs.replace(incident, state="open", restored_at=None, closed_at=None)
+    if now < held_at:
+        return msgspec.structs.replace(incident, state="recovering", restored_at=restored_at, closed_at=None)
+    return msgspec.structs.replace(incident, state="restored", restored_at=restored_at)
+
+
+def awaits_a_person(judged: Iterable[Bounded]) -> bool:
+    """Whether a person has to decide or report something before it can be closed."""
+    return gravest(judged).at_most in (Verdict.MAJOR, Verdict.NEAR_MISS)

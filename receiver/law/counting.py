@@ -1,7 +1,7 @@
 """Which figure of an accident is kept, method by method, and which of them stands. How each is reached: `methods`, `conference`."""
 
 from datetime import datetime
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -9,7 +9,10 @@ from msgspec.structs import replace
 from receiver.law.estimate import Method, Reading
 from receiver.law.provisions import Text
 
-METHODS: tuple[Method, ...] = get_args(Method)
+CountedBy = Literal["stated", Method]
+"""How a number was reached: by a method of the law, or a person stated it, by a count of its own."""
+
+METHODS: tuple[CountedBy, ...] = get_args(CountedBy)
 """From the finest to the coarsest of each kind of service."""
 
 
@@ -31,7 +34,7 @@ class Count(msgspec.Struct, frozen=True):
     """
 
     users: int
-    method: Method
+    method: CountedBy
     query: str
     at: datetime
     unit: str = ""
@@ -54,19 +57,23 @@ class Affected(msgspec.Struct, frozen=True):
     `kept` has the largest *measured* count of each method while the accident lasts: a gauge of users hit at this moment forgets
     those who were hit earlier. `bound` is the last known number of all users under the equipment (or of the whole service): it
     never enters `kept`. `problem` says why this instant could not be measured, `unmeasured_since` since when; None when it could.
+    `stated` is the number that a person stated: it stands before all that was measured, which stays in `kept`.
     """
 
     kept: tuple[Count, ...] = ()
     bound: int | None = None
     problem: str | None = None
     unmeasured_since: datetime | None = None
+    stated: Count | None = None
 
     @property
     def count(self) -> Count | None:
-        """The figure that stands: the largest count of the finest method that was measured.
+        """The figure that stands: the one that was stated, else the largest count of the finest method that was measured.
 
         Once emergency calls may have been affected, their own methods stand before all others.
         """
+        if self.stated:
+            return self.stated
         if len(self.kept) < 2:
             return self.kept[0] if self.kept else None
         emergency = [count for count in self.kept if count.method in EMERGENCY]
@@ -81,7 +88,7 @@ class Affected(msgspec.Struct, frozen=True):
     @property
     def at_most(self) -> int | None:
         """None when there is no upper bound at all."""
-        if self.problem is None and self.count:
+        if self.count and (self.problem is None or self.stated):
             return self.count.most
         known = self.count.most if self.count else 0
         return None if self.bound is None else max(self.bound, known)

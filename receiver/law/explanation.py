@@ -9,7 +9,8 @@ from functools import lru_cache
 import msgspec
 
 from receiver.law import arithmetic, doubts
-from receiver.law.counting import GROWING, Affected, Count
+from receiver.law.causes import CauseRule
+from receiver.law.counting import GROWING, Affected, Count, CountedBy
 from receiver.law.estimate import Estimate, Method, Reading
 from receiver.law.impairment import Impairment
 from receiver.law.provisions import JST, Flag, Provision, Text, cite, guideline
@@ -50,13 +51,15 @@ HEADINGS = (
     Text("不確かな点", "Uncertain"),
     Text("判定が変わる場合", "What would change it"),
     Text("根拠", "Basis"),
+    Text("人の申告", "Stated by persons"),
 )
 
 
 class Explanation(msgspec.Struct, frozen=True):
     """`headline` is the verdict, `row` which row of which table takes the service, and by which facts. `numbers` are what was
     counted and measured with where it is from, `steps` the arithmetic, `uncertain` what a person should look at, `would_change`
-    what would make the verdict another, `citations` the rules it rests on, with how well each is known for the day of occurrence.
+    what would make the verdict another, `citations` the rules it rests on, with how well each is known for the day of occurrence;
+    `stated` is what persons said of it.
     """
 
     headline: Text
@@ -66,13 +69,14 @@ class Explanation(msgspec.Struct, frozen=True):
     uncertain: tuple[Flag, ...]
     would_change: tuple[Text, ...]
     citations: tuple[Provision, ...]
+    stated: tuple[Text, ...] = ()
 
     @property
     def sections(self) -> tuple[tuple[Text, tuple[Text, ...]], ...]:
         """Heading and lines of each part that has any, in the order in which they are told."""
         uncertain = tuple([flag.text for flag in self.uncertain])
         basis = tuple([_cited(rule) for rule in self.citations])
-        parts = (self.row,), self.numbers, self.steps, uncertain, self.would_change, basis
+        parts = (self.row,), self.numbers, self.steps, uncertain, self.would_change, basis, self.stated
         return tuple([(heading, lines) for heading, lines in zip(HEADINGS, parts, strict=True) if lines])
 
     @property
@@ -123,10 +127,16 @@ def explain_outage(
     quality: Iterable[Text] = (),
     seen: Impairment | None = None,
     unsettled: Iterable[Flag] = (),
+    cause: CauseRule | None = None,
+    plan_ends_at: datetime | None = None,
+    stated: Iterable[Text] = (),
+    outlook: Text | None = None,
 ) -> Explanation:
     """Explain the verdict on an outage that is watched: its users with their query and time, its clock, and what comes next.
 
     `quality` is what was told of a stop or degradation, `seen` what the service suffers now; `unsettled` is what the caller knows.
+    `cause` is the one that was named, `plan_ends_at` when the planned work has to be over, `stated` all that persons said.
+    `outlook` is what is foretold on the trend of its users.
     """
     spell, since = length(judged.duration), clock_time(started_at)
     count = affected.count
@@ -136,26 +146,61 @@ def explain_outage(
         when = clock_time(major_since)
         steps.append(Text(f"基準に達した時刻は{when}", f"The threshold was reached at {when}"))
     next_ = [_expected(major_expected_at, started_at + judged.duration, affected)] if major_expected_at and not major_since else []
+    if outlook:
+        next_ = [_step(outlook)]  # if users stay as well as if they grow
     emergency = facts.kind == "voice" and facts.emergency_calls is not False
     unmeasured: Method = "emergency_all_under_equipment" if emergency else "all_under_equipment"
     rule = _rule_of(count.method if count else unmeasured, facts)
+    if plan_ends_at:
+        next_.append(_after_the_plan(plan_ends_at))
     explanation = explain(
         judged,
         facts,
         rulebook,
         started_at,
         numbers=[*_numbers(affected), *quality],
-        steps=steps,
+        steps=[*steps, *([_judged_as(cause)] if cause else [])],
         would_change=[*next_, *(_by_other_readings(count.users, count.other_readings, judged, facts, rulebook) if count else ())],
-        citations=[*_counting_rules(rule, count), guideline("start_and_end"), *(seen.citations if seen else ())],
+        citations=[
+            *_counting_rules(rule, count),
+            guideline("start_and_end"),
+            *(seen.citations if seen else ()),
+            *([cause.provision.as_of(started_at.astimezone(JST).date())] if cause else ()),
+        ],
     )
     unsure = (*explanation.uncertain, *(seen.flags if seen else ()), *unsettled)
+    if cause and cause.a_person_decides:
+        unsure = (*unsure, Flag("cause_undecided", _NO_TEXT_ON_CAUSE))
     if count and not count.unit:
         unsure = (*unsure, ask("users_unit"))
-    cited = tuple(dict.fromkeys(explanation.citations))
-    if unsure == explanation.uncertain and len(cited) == len(explanation.citations):
+    cited, said = tuple(dict.fromkeys(explanation.citations)), tuple(stated)
+    if unsure == explanation.uncertain and len(cited) == len(explanation.citations) and not said:
         return explanation
-    return msgspec.structs.replace(explanation, uncertain=unsure, citations=cited)
+    return msgspec.structs.replace(explanation, uncertain=unsure, citations=cited, stated=said)
+
+
+_NO_TEXT_ON_CAUSE = Text(
+    "この原因をどの区分とするかを定めた条文等は確認できていない（要判断）",
+    "No text that was read says on which side this cause stands: a person decides",
+)
+
+
+def _judged_as(cause: CauseRule) -> Text:
+    """What is judged for the cause that was named, and what stands about it."""
+    judged, says = CAUSES[cause.cause], cause.provision.says or Text("-", "-")
+    return Text(
+        f"原因「{cause.text.ja}」は「{judged.ja}」として判定: {says.ja}",
+        f"Cause ({cause.text.en}) judged as: {judged.en}; {says.en}",
+    )
+
+
+def _after_the_plan(ends_at: datetime) -> Text:
+    """No text says from when an overrun counts: all of it is judged, the stricter way."""
+    when = clock_time(ends_at)
+    return Text(
+        f"計画の終了時刻{when}を過ぎて続けば、計画の超過とし、発生時から全体を故障として判定する",
+        f"If it goes on beyond the end of the plan at {when}, all of it is judged as a failure from its start: an overrun",
+    )
 
 
 def suffered(seen: Impairment) -> Text:
@@ -166,6 +211,13 @@ def suffered(seen: Impairment) -> Text:
 def _numbers(affected: Affected) -> list[Text]:
     """The number, what it rests on, and why no finer method gave it."""
     count = affected.count
+    if affected.stated:
+        number = users(affected.stated.users)
+        before = _numbers(msgspec.structs.replace(affected, stated=None)) if affected.kept else []
+        return [
+            Text(f"影響利用者数は{number.ja}（人の申告による）", f"Affected: {number.en} (stated by a person)"),
+            *(Text(f"計測値（判定に用いない）: {line.ja}", f"As measured, not judged: {line.en}") for line in before),
+        ]
     if count is None:
         return [_counted(affected)]
     finer = [Text(f"優先される方法を用いない理由: {why.ja}", f"A finer method not used: {why.en}") for why in count.passed_over]
@@ -176,13 +228,17 @@ def _step(formula: Text) -> Text:
     return Text(formula.ja.removesuffix("。"), formula.en.removesuffix("."))
 
 
-def _counting_rules(rule: str, count: Count | None) -> list[Provision]:
+def _counting_rules(rule: str | None, count: Count | None) -> list[Provision]:
+    if rule is None:
+        return []
     by_days = count is not None and count.method == "traffic_difference"
     return [guideline(rule), *([guideline("comparable_days")] if by_days else [])]
 
 
-def _rule_of(method: Method, facts: ServiceFacts) -> str:
-    """The rule that counts users of this service: voice has others than data."""
+def _rule_of(method: CountedBy, facts: ServiceFacts) -> str | None:
+    """The rule that counts users of this service: voice has others than data. None for a person's own count."""
+    if method == "stated":
+        return None
     return "really_hit" if facts.kind == "voice" and method in ("direct", "all_under_equipment") else RULE_OF[method]
 
 

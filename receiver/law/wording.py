@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from receiver.law.estimate import Method
+from receiver.law.counting import CountedBy
 from receiver.law.impairment import State
 from receiver.law.provisions import JST, Text
 from receiver.law.rulebook import Condition, Kind
@@ -22,7 +22,8 @@ VERDICTS: dict[Verdict, Text] = {
     Verdict.INDETERMINATE: Text("判定できない（要判断）", "cannot be told yet: a person decides"),
 }
 
-METHODS: dict[Method, Text] = {
+METHODS: dict[CountedBy, Text] = {
+    "stated": Text("人の申告", "stated by a person"),
     "direct": Text("利用できなかった利用者の実数", "users who tried and could not use it"),
     "traffic_difference": Text("トラフィックの差からの推計", "estimated from the missing traffic"),
     "conference_probability": Text("会議の開催確率からの推計", "estimated from the chance of hosting a meeting"),

@@ -159,7 +159,7 @@ class Tree:
         """Hang declared units under their declared parents, save those of which metrics know another."""
         placed = [unit for unit in self._declared.units if unit.parent is not None]
         known: set[str] = set()
-        for batch in _batches(sorted({unit.name for unit in placed})):
+        for batch in batches(sorted({unit.name for unit in placed})):
             samples = self._ask(f"{PARENT}{{{self.label}=~{any_of(batch)}}}")
             if isinstance(samples, QueryFailed):
                 self._blame(batch, str(samples))
@@ -172,7 +172,7 @@ class Tree:
     def _level_batches(self, level: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """The units of a level that have others under them, so many at once that the answer is not too large."""
         if len(level) <= UNSIZED:
-            yield from _batches(level)
+            yield from batches(level)
             return
         edges = f"{PARENT}{{parent=~{any_of(level)}}}" if _fit(level) else PARENT
         answer = self._ask(f"count by (parent) ({edges})")
@@ -180,7 +180,7 @@ class Tree:
             self._blame(level, str(answer))
             return
         sizes = {sample.labels.get("parent", ""): sample.value for sample in answer}
-        for batch in _batches([name for name in level if name in sizes or name in self._declared_children]):
+        for batch in batches([name for name in level if name in sizes or name in self._declared_children]):
             part: list[str] = []
             series = 0.0
             for name in batch:
@@ -243,7 +243,7 @@ class Tree:
             if sum(sample.value for sample in size) <= min(MOST_SERIES, len(names)):
                 yield names, self._ask(everything)
                 return
-        for batch in _batches(names):
+        for batch in batches(names):
             matchers = ",".join(filter(None, [matcher, f"{self.label}=~{any_of(batch)}"]))
             yield batch, self._ask(f"{series}{{{matchers}}}{condition}")
 
@@ -289,7 +289,7 @@ def _fit(names: Sequence[str]) -> bool:
     return 4 * sum(map(len, names)) + len(names) <= MOST_NAME_BYTES
 
 
-def _batches(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+def batches(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """The names in their order, so many at once that a query with them is no longer than MOST_NAME_BYTES."""
     batch: list[str] = []
     room = MOST_NAME_BYTES

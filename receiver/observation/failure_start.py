@@ -77,9 +77,17 @@ def find(prometheus: Prometheus, asked: Iterable[Asked], now: datetime) -> dict[
             candidates = [Start(one.known_by, "starts_at")]
             candidates += [Start(moment, "alerts_for_state") for moment in active[one.incident_id]]
             candidates += [looked.starts[one.incident_id]] if one.incident_id in looked.starts else []
-            # the best evidence wins a tie
-            found[one.incident_id] = min(reversed(candidates), key=lambda start: start.at)
+            found[one.incident_id] = _earliest(candidates)
     return found
+
+
+def _earliest(candidates: list[Start]) -> Start:
+    """The best evidence comes last, and wins a tie. ALERTS_FOR_STATE holds whole seconds: what is within its second is as early."""
+    first = min(reversed(candidates), key=lambda start: start.at)
+    if first.basis != "alerts_for_state":
+        return first
+    as_early = [start for start in candidates if start.basis != first.basis and start.at - first.at < timedelta(seconds=1)]
+    return min(reversed(as_early), key=lambda start: start.at, default=first)
 
 
 class _Looked(msgspec.Struct):

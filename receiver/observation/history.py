@@ -252,6 +252,31 @@ def _hour(hour: Span, its_slots: Sequence[Span], now: Sequence[float], usual: Ma
     return Hour(hour.begins, weight, _average(shares, now), {day: _average(shares, rates) for day, rates in usual.items()})
 
 
+def added(histories: Sequence[History]) -> History:
+    """The history of several pieces of equipment together, each asked of the same times."""
+    if len(histories) == 1:
+        return histories[0]
+    problem = next((each.problem for each in histories if each.problem), None)
+    why_not = next((each.why_not for each in histories if each.why_not), None)
+    hours: list[Hour] = []
+    for beside in () if problem or why_not else zip(*(each.hours for each in histories), strict=True):
+        days = set[date].intersection(*(set(hour.usual) for hour in beside))
+        usual = {day: math.fsum(hour.usual[day] for hour in beside) for day in days}
+        hours.append(Hour(beside[0].starts_at, beside[0].weight, math.fsum(hour.actual for hour in beside), usual))
+        if not usual:
+            hours, why_not = [], Text("設備により比較した日が異なる", "the equipment was compared with different days")
+            break
+    evidence = [text for each in histories if (text := each.evidence)]
+    return History(
+        tuple(hours),
+        tuple(sorted({day for each in histories for day in each.days}, reverse=True)),
+        evidence[0] if evidence else None,
+        "; ".join(each.query for each in histories),
+        None if problem else why_not,
+        problem,
+    )
+
+
 def _average(shares: Sequence[tuple[int, float]], rates: Sequence[float]) -> float:
     return math.fsum(seconds * rates[number] for number, seconds in shares) / math.fsum(seconds for _, seconds in shares)
 

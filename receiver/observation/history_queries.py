@@ -13,7 +13,7 @@ from receiver.observation.prometheus import Prometheus, Series, any_of, is_selec
 from receiver.observation.slots import Span
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of one answer, as reckoned: one series per equipment and service. Of more series it may grow to prometheus.MOST_MIB."""
+"""Of one answer, as reckoned: one series per equipment and service. Of more series it may grow to asking.MOST_MIB."""
 MOST_READ = 10_000_000
 """Samples that Prometheus reads for one query, scraped every 15 s: a second or two of its time."""
 MOST_QUERY_BYTES = 1024 * 1024

@@ -4,24 +4,20 @@
 
 import re
 import time
-from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 import msgspec
-import requests
 import structlog
 from prometheus_api_client import PrometheusConnect
 from prometheus_client import Counter, Gauge
 from requests.adapters import HTTPAdapter, Retry
-from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from receiver.settings import PrometheusSettings, Secret
+from receiver.observation.asking import Asker, NoAnswer, TooLarge, clean
+from receiver.settings import PrometheusSettings
 
-MOST_MIB = 64
-"""Larger answers are refused: read whole they would take a multiple of that in memory."""
 MOST_REMARKS = 1000
 """So many remarks on the PromQL are told; then they are told anew, as after a restart."""
 MOST_CLOCK_SECONDS = 30
@@ -49,6 +45,10 @@ log = structlog.get_logger()
 
 class QueryFailed(Exception):
     """The question got no whole answer: unreachable, too slow, refused or partial. The text is fit for a person's eyes."""
+
+
+class NotOffered(QueryFailed):
+    """It answers, but does not tell that of itself: a store behind the same API has no rules, say."""
 
 
 class _NotHere(QueryFailed):
@@ -94,6 +94,11 @@ class _Answer(msgspec.Struct):
     is_partial: bool = msgspec.field(default=False, name="isPartial")  # VictoriaMetrics: a storage node did not answer
 
 
+class _Document(msgspec.Struct):
+    status: str
+    data: msgspec.Raw
+
+
 class Prometheus:
     """The addresses of one set of data, asked in order. Not for several threads at once: requests promises no thread safety."""
 
@@ -107,16 +112,9 @@ class Prometheus:
         # the library's own default is three retries with back-off: a dead server would cost six seconds a query
         retry = Retry(total=None, connect=1, read=0, other=0, redirect=0, status=0, backoff_factor=0.1)
         self._client = PrometheusConnect(url=self._addresses[0], retry=retry, timeout=settings.timeout_seconds)
-        session = self._client._session
         for address in self._addresses:
-            session.mount(address, HTTPAdapter(max_retries=retry))
-        session.headers.update(settings.headers)
-        # an auth of our own also keeps requests from taking one out of ~/.netrc
-        session.auth = _Authorization(settings)
-        tls = settings.tls
-        # given with each request: the session's own would give way to REQUESTS_CA_BUNDLE
-        self._verify = tls.ca_file if tls else None
-        self._cert = (tls.cert_file, tls.key_file) if tls and tls.cert_file and tls.key_file else None
+            self._client._session.mount(address, HTTPAdapter(max_retries=retry))
+        self._asker = Asker("Prometheus", "prometheus", self._client._session, settings)
 
     def begin(self) -> None:
         """A new tick: an address that did not answer is asked again. Until then no further query waits for it."""
@@ -136,8 +134,39 @@ class Prometheus:
         form = {"query": query, "start": _seconds(since), "end": _seconds(until), "step": f"{step.total_seconds():.3f}"}
         return _series(self._ask("query_range", form, "matrix"))
 
+    def document(self, path: str) -> msgspec.Raw:
+        """What the first address that does says of itself at /api/v1/`path`, say its rules. Raises NotOffered, QueryFailed."""
+        failures: list[QueryFailed] = []
+        for address in self._addresses:
+            try:
+                return self._told_at(address, path)
+            except QueryFailed as failure:
+                failures.append(failure)
+        offered = [failure for failure in failures if not isinstance(failure, NotOffered)]
+        raise QueryFailed("; ".join(map(str, offered))) if offered else failures[0]
+
     def close(self) -> None:
         self._client.close()
+
+    def _told_at(self, address: str, path: str) -> msgspec.Raw:
+        if address in self._unreachable:
+            raise QueryFailed(self._unreachable[address])
+        try:
+            status, body = self._asker.ask("GET", f"{address}/api/v1/{path}")
+        except TooLarge as error:
+            raise NotOffered(str(error)) from None
+        except NoAnswer as error:
+            self._unreachable[address] = str(error)
+            raise QueryFailed(str(error)) from None
+        if status >= 500 or status == 429:
+            raise QueryFailed(f"Prometheus answered {status} when asked for {path}")
+        try:
+            answer = msgspec.json.decode(body, type=_Document)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise NotOffered(f"Prometheus answered {status} with something else when asked for {path}") from None
+        if status != 200 or answer.status != "success":
+            raise NotOffered(f"Prometheus answered {status} when asked for {path}")
+        return answer.data
 
     def _ask(self, path: str, form: dict[str, str], result_type: str) -> list[_Entry]:
         try:
@@ -169,45 +198,33 @@ class Prometheus:
 
     def _tell(self, remarks: list[str], address: str, query: str) -> None:
         """Each set of remarks once: the same query comes with every tick."""
-        told = tuple(sorted(_clean(remark) for remark in remarks))
+        told = tuple(sorted(clean(remark) for remark in remarks))
         if not told or told in self._remarks:
             return
         if len(self._remarks) >= MOST_REMARKS:
             self._remarks.clear()
         self._remarks.add(told)
-        log.warning("Prometheus remarks on a query: look at its PromQL", prometheus=address, query=_clean(query), warnings=told)
+        log.warning("Prometheus remarks on a query: look at its PromQL", prometheus=address, query=clean(query), warnings=told)
 
     def _post(self, address: str, path: str, form: dict[str, str]) -> tuple[int, bytearray]:
         if address in self._unreachable:
             raise _NotHere(self._unreachable[address])
-        deadline = time.monotonic() + self._timeout
+        # the client's own POST puts the query in the URL, where long ones are cut off, and drops the warnings
+        url, seen = f"{address}/api/v1/{path}", partial(self._compare_clocks, address)
         try:
-            # the client's own POST puts the query in the URL, where long ones are cut off, and drops the warnings
-            with self._client._session.post(
-                f"{address}/api/v1/{path}",
-                data=form | {"timeout": f"{self._timeout:g}"},
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-                verify=self._verify,
-                cert=self._cert,
-            ) as answer:
-                self._compare_clocks(address, answer.headers.get("Date", ""))
-                return answer.status_code, self._body(answer, deadline)
-        except requests.Timeout:
-            why = f"Prometheus did not answer within {self._timeout:g} s"
-        except requests.exceptions.SSLError as error:
-            why = f"TLS with Prometheus failed ({_tls_reason(error)}): check prometheus.tls"
-        except OSError as error:  # that of requests, and that of a certificate's file gone meanwhile
-            why = f"Prometheus cannot be reached ({type(error).__name__})"
-        self._unreachable[address] = why
-        raise _NotHere(why)
+            return self._asker.ask("POST", url, data=form | {"timeout": f"{self._timeout:g}"}, seen=seen)
+        except TooLarge as error:
+            cure = "give the query fewer series, say by aggregating in it, sum by (equipment) (…), or in a recording rule"
+            raise QueryFailed(f"{error}: {cure}") from None
+        except NoAnswer as error:
+            self._unreachable[address] = str(error)
+            raise _NotHere(str(error)) from None
 
-    def _compare_clocks(self, address: str, date: str) -> None:
+    def _compare_clocks(self, address: str, headers: Mapping[str, str]) -> None:
         """Starts of failures are read from its clock, deadlines from ours. A query for its time would cost one more each tick."""
         self._told = None
         try:
-            told = self._told = parsedate_to_datetime(date).timestamp()
+            told = self._told = parsedate_to_datetime(headers.get("Date", "")).timestamp()
         except (ValueError, OverflowError):
             return
         offset = told + 0.5 - time.time()  # the header has whole seconds, cut off
@@ -216,48 +233,6 @@ class Prometheus:
         if off and address not in self._off:
             log.warning("the clocks differ: set both by NTP", prometheus=address, ahead_of_ours_seconds=round(offset))
         (self._off.add if off else self._off.discard)(address)
-
-    def _body(self, answer: requests.Response, deadline: float) -> bytearray:
-        """The whole body. The time-out of requests is for each read: a slow drip would never end."""
-        body = bytearray()
-        try:
-            while part := answer.raw.read1(64 * 1024, decode_content=True):
-                body += part
-                if len(body) > MOST_MIB * 1024 * 1024:
-                    raise QueryFailed(
-                        f"Prometheus answered with more than {MOST_MIB} MiB: give the query fewer series, "
-                        "say by aggregating in it, sum by (equipment) (…), or in a recording rule"
-                    )
-                if time.monotonic() > deadline:
-                    raise requests.Timeout
-        except ReadTimeoutError:
-            raise requests.Timeout from None
-        except HTTPError as error:
-            raise requests.ConnectionError(error) from None
-        return body
-
-
-class _Authorization(AuthBase):
-    """The token, or user and password, of the settings; else none."""
-
-    def __init__(self, settings: PrometheusSettings) -> None:
-        self._header: Secret | None = None
-        if settings.bearer_token:
-            self._header = Secret(f"Bearer {settings.bearer_token.read().reveal()}")
-        elif basic := settings.basic:
-            user = f"{basic.username}:{basic.password.read().reveal()}"
-            self._header = Secret(f"Basic {b64encode(user.encode()).decode()}")
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._header:
-            request.headers["Authorization"] = self._header.reveal()
-        return request
-
-
-def _tls_reason(error: requests.exceptions.SSLError) -> str:
-    """What OpenSSL said, out of the nested texts around it."""
-    found = re.search(r"\[SSL[^\]]*\] (.+?) \(_ssl\.c", str(error))
-    return _clean(found[1]) if found else "no reason given"
 
 
 def _result(status: int, body: bytearray, result_type: str) -> tuple[list[_Entry], list[str]]:
@@ -269,7 +244,7 @@ def _result(status: int, body: bytearray, result_type: str) -> tuple[list[_Entry
     warnings = answer.warnings or []
     if answer.status != "success" or answer.data is None:
         wrong_query = status in (400, 422)
-        why = _clean("; ".join([answer.error, *warnings]))
+        why = clean("; ".join([answer.error, *warnings]))
         raise (QueryFailed if wrong_query else _NotHere)(f"Prometheus answered {status}: {why}")
     # remarks on the PromQL begin so; anything else says that a store, a remote read or a node gave nothing. So does "3 more
     # warnings omitted": nobody can tell which
@@ -278,9 +253,9 @@ def _result(status: int, body: bytearray, result_type: str) -> tuple[list[_Entry
     if missing or answer.is_partial:
         # a partial answer is too low a number, and nothing in the number says so
         missing = missing or ["a storage node did not answer"]
-        raise _NotHere(f"Prometheus answered in part: {_clean('; '.join([*missing, *remarks]))}")
+        raise _NotHere(f"Prometheus answered in part: {clean('; '.join([*missing, *remarks]))}")
     if answer.data.result_type != result_type:
-        raise QueryFailed(f"the query gives a {_clean(answer.data.result_type)}, needed is a {result_type}: correct its PromQL")
+        raise QueryFailed(f"the query gives a {clean(answer.data.result_type)}, needed is a {result_type}: correct its PromQL")
     try:
         entries = msgspec.json.decode(answer.data.result, type=list[_Entry])
         for entry in entries:
@@ -310,11 +285,6 @@ def _refuse_old(entries: list[_Entry], told: float | None) -> None:
         raise _NotHere(f"Prometheus answered with numbers {told - oldest:.0f} s old: is there a cache before it?")
 
 
-def _clean(text: str) -> str:
-    """What the other side said, fit for a log line and a page."""
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text)[:200]
-
-
 def quoted(value: str) -> str:
     """`value` as a PromQL string literal, so that no label value can end it."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -323,7 +293,7 @@ def quoted(value: str) -> str:
 
 def any_of(values: Iterable[str]) -> str:
     """A PromQL pattern literal that fits just these values (RE2 syntax, anchored by Prometheus)."""
-    return quoted("|".join(_escape_pattern(value) for value in sorted(values)))
+    return quoted("|".join(escaped(value) for value in sorted(values)))
 
 
 def is_selector(expression: str) -> bool:
@@ -344,7 +314,8 @@ def narrowed(expression: str, label: str, values: Iterable[str]) -> str:
 _SELECTOR = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?:\{([^{}]*)\})?")
 
 
-def _escape_pattern(value: str) -> str:
+def escaped(value: str) -> str:
+    """A pattern (RE2 syntax) that fits just this value."""
     return value.translate(_ESCAPED)
 
 

@@ -55,22 +55,36 @@ class UsersObserved(msgspec.Struct, frozen=True):
     def to(self, question: str) -> Answer | None:
         return self.answers.get(question)
 
-    def reading(self, question: str, equipment: str | None) -> Reading | None:
+    def reading(self, question: str, *units: str | None) -> Reading | None:
+        """The figure for the equipment that failed; of several pieces together, if each has one."""
         answer = self.answers.get(question)
-        return answer.reading(equipment) if answer else None
+        if answer is None or len(units) == 1:
+            return answer.reading(*units) if answer else None
+        readings = list(dict.fromkeys(answer.reading(unit) for unit in units))
+        if question in _SHARED and readings != [answer.everywhere]:
+            return None  # they may be under several of them: that is the topology's business
+        found = [reading for reading in readings if reading]
+        if len(found) < len(readings) or len(found) < 2:
+            return found[0] if len(found) == len(readings) else None
+        value = TOGETHER.get(question, _parts)([reading.value for reading in found])
+        at = min((reading.at for reading in found if reading.at), default=None)
+        return Reading(value, at, "; ".join(dict.fromkeys(reading.query for reading in found)), found[0].unit)
 
 
 def _parts(values: list[float]) -> float:
     return sum(values)
 
 
-_TOGETHER: dict[str, Callable[[list[float]], float]] = {
+TOGETHER: dict[str, Callable[[list[float]], float]] = {
     # it works where all of its series say so, and is hit where one of them says so
     "equipment_up": min,
     **dict.fromkeys(("call_loss_ratio", "emergency_calls_affected", "calls_per_person", "bytes_per_user_hour"), max),
     **dict.fromkeys(("meetings_per_host_month", "meeting_hours", "business_days_month", "business_hours_day"), max),
 }
 """What several series of one equipment make, say by prefecture; all others are parts of the same number."""
+
+_SHARED = ("under_equipment", "saved")
+"""Users who may be under several pieces of equipment at once."""
 
 _OF_EVERY_SERVICE = ("equipment_up",)
 """Their series have no label `service`."""
@@ -181,7 +195,7 @@ def _answer(
         by_equipment.setdefault(sample.labels.get(label, ""), []).append(sample)
     if not by_equipment:
         return Answer(query)
-    together = _TOGETHER.get(question, _parts)
+    together = TOGETHER.get(question, _parts)
     # the question that gives just this number: what was asked was asked for many at once
     just_this = f"{query.removesuffix('}')}{',' if of_service else '{'}{label}="
     readings = {

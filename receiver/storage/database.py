@@ -14,7 +14,7 @@ from alembic.config import Config
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, NotSupportedError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 ASK_AGAIN_SECONDS = 0.01
@@ -25,7 +25,7 @@ class StoreUnavailable(Exception):
     """The store cannot take this now: locked, read-only, full or gone. Nothing was written."""
 
 
-_OUR_FAULTS = (ProgrammingError, DataError, NotSupportedError)
+_OUR_FAULTS = (ProgrammingError, DataError, IntegrityError, NotSupportedError)
 """A wrong statement or value must be seen, not tried again."""
 
 

@@ -114,8 +114,9 @@ def count_by_state(connection: Connection) -> dict[tuple[str, str], int]:
 
 
 def _due(target: str, now: datetime) -> Any:
-    owed = and_(table.c.state == "owed", table.c.next_attempt_at <= now)
-    abandoned = and_(table.c.state == "claimed", table.c.claimed_until <= now)
+    # what was not tried yet is due at once, and no claim is for so long: the clock may have been put back since
+    owed = and_(table.c.state == "owed", or_(table.c.next_attempt_at <= now, table.c.attempts == 0))
+    abandoned = and_(table.c.state == "claimed", or_(table.c.claimed_until <= now, table.c.claimed_until > now + 2 * CLAIM))
     # the states by themselves too: by them the index leaves out all that was sent long ago
     return and_(table.c.target == target, table.c.state.in_(("owed", "claimed")), or_(owed, abandoned))
 

@@ -1,31 +1,29 @@
 """Alerts, the incidents they belong to, and the assessments of these."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
-from operator import itemgetter
-from typing import Any, TypeVar, get_args
+from operator import attrgetter, itemgetter
+from typing import Any, get_args
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, select, update
 
-from receiver.model import Alert, Assessment, Conclusion, Incident, IncidentState, Source
-from receiver.storage.tables import alerts, assessments, incidents
+from receiver.model import Alert, Assessment, Conclusion, Incident, IncidentState, Learnt, Source
+from receiver.storage.tables import BEGINNING, acts, alerts, assessments, chunks, incidents
 
 _JSON = msgspec.json.Encoder()
 _ASSESSMENT = msgspec.json.Decoder(Assessment)
 _CONCLUSION = msgspec.json.Decoder(Conclusion)
 _ALERT_KEY = ("source", "fingerprint", "starts_at")
-_Item = TypeVar("_Item")
-_CHUNK = 400  # bound variables per statement, under SQLite's limit
 
 
 def sightings(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[datetime, Alert]]:
     """All known sightings of the alerts with these (source, fingerprint), by their startsAt."""
     found: dict[tuple[str, str], dict[datetime, Alert]] = defaultdict(dict)
     for source, its_keys in groupby(sorted(set(keys)), key=itemgetter(0)):
-        for chunk in _chunks([fingerprint for _, fingerprint in its_keys]):
+        for chunk in chunks([fingerprint for _, fingerprint in its_keys]):
             # not as pairs: for these SQLite reads the whole table
             for row in connection.execute(select(alerts).where(alerts.c.source == source, alerts.c.fingerprint.in_(chunk))):
                 found[row.source, row.fingerprint][row.starts_at] = _alert(row)
@@ -36,7 +34,7 @@ def save_alerts(connection: Connection, changed: Iterable[Alert]) -> None:
     """Insert or replace these sightings."""
     rows = [
         msgspec.structs.asdict(alert)
-        | {"labels": _JSON.encode(alert.labels).decode(), "annotations": _JSON.encode(alert.annotations).decode()}
+        | {name: _JSON.encode(getattr(alert, name)).decode() for name in ("labels", "annotations", "inhibited_by")}
         for alert in changed
     ]
     if rows:
@@ -49,11 +47,40 @@ def save_alerts(connection: Connection, changed: Iterable[Alert]) -> None:
 def alerts_of(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Alert]]:
     """The alerts of these incidents, earliest first."""
     found: dict[str, list[Alert]] = defaultdict(list)
-    for chunk in _chunks(sorted(set(incident_ids))):
+    for chunk in chunks(sorted(set(incident_ids))):
         query = select(alerts).where(alerts.c.incident_id.in_(chunk)).order_by(alerts.c.starts_at, alerts.c.fingerprint)
         for row in connection.execute(query):
             found[row.incident_id].append(_alert(row))
     return found
+
+
+def about_services(connection: Connection, since: datetime, causes: Iterable[str] | None = None) -> list[Alert]:
+    """The alerts about services of the catalogue that fire, or were not over at `since`; all of them, or those of these causes."""
+    # what was said to fire after its end, and not to be over since, may fire for long without a word
+    again = (alerts.c.fired_at > alerts.c.ends_at) & (alerts.c.fired_at > BEGINNING)
+    recent = alerts.c.ends_at.is_(None) | (alerts.c.ends_at >= since) | (alerts.c.fired_at >= since) | again
+    if causes is None:
+        return [_alert(row) for row in connection.execute(select(alerts).where(alerts.c.cause.is_not(None), recent))]
+    return [
+        _alert(row)
+        for chunk in chunks(sorted(set(causes)))
+        for row in connection.execute(select(alerts).where(alerts.c.cause.in_(chunk), recent))
+    ]
+
+
+def any_inhibited(connection: Connection, since: datetime) -> bool:
+    """Whether of an alert that fires, or was not over at `since`, Alertmanager says that it follows from another."""
+    recent = func.coalesce(alerts.c.ends_at, since) >= since
+    # written out: for a bound variable SQLite does not see that the index has only these
+    is_inhibited = alerts.c.inhibited_by != literal("[]", literal_execute=True)
+    return connection.execute(select(alerts.c.ends_at).where(is_inhibited, recent).limit(1)).first() is not None
+
+
+def mark_unwatched(connection: Connection, since: Mapping[str, datetime | None]) -> None:
+    """Since when nobody tells whether these incidents go on, by id; None: somebody does. Nothing else of them is touched."""
+    if since:
+        rows = [{"its_id": id_, "unwatched_since": moment} for id_, moment in since.items()]
+        connection.execute(update(incidents).where(incidents.c.id == bindparam("its_id")), rows)
 
 
 def firing_alone(connection: Connection, source: Source) -> list[Alert]:
@@ -63,11 +90,11 @@ def firing_alone(connection: Connection, source: Source) -> list[Alert]:
 
 
 def living(connection: Connection) -> list[Incident]:
-    """Every incident that is not closed, oldest first."""
-    # told by what they are: for `!= "closed"` SQLite reads all of them in their order
-    query = select(incidents).where(incidents.c.state.in_(("open", "recovering")))
-    query = query.order_by(incidents.c.opened_at, incidents.c.id)
-    return [_incident(row) for row in connection.execute(query)]
+    """Every incident that the clock can change, and those to be looked at once more, oldest first."""
+    # asked for apart: for both in one condition SQLite reads all of them
+    moving = incidents.c.state.in_(("open", "recovering")), incidents.c.to_assess.is_(True)
+    found = {row.id: _incident(row) for which in moving for row in connection.execute(select(incidents).where(which))}
+    return sorted(found.values(), key=attrgetter("opened_at", "id"))
 
 
 def listed(connection: Connection, states: tuple[IncidentState, ...], limit: int) -> list[Incident]:
@@ -78,6 +105,34 @@ def listed(connection: Connection, states: tuple[IncidentState, ...], limit: int
     return [_incident(row) for row in connection.execute(query)]
 
 
+def named(connection: Connection, ids: Iterable[str]) -> dict[str, Incident]:
+    """Those of these that there are, by id."""
+    found: dict[str, Incident] = {}
+    for chunk in chunks(sorted(set(ids))):
+        found |= {row.id: _incident(row) for row in connection.execute(select(incidents).where(incidents.c.id.in_(chunk)))}
+    return found
+
+
+def parts_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[str]]:
+    """Of each of these incidents the ids of those that became part of it, in their order."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for chunk in chunks(sorted(set(ids))):
+        query = select(incidents.c.id, incidents.c.joined_to).where(incidents.c.joined_to.in_(chunk)).order_by(incidents.c.id)
+        for part, whole in connection.execute(query):
+            found[whole].append(part)
+    return found
+
+
+def learnt(connection: Connection, ids: Iterable[str]) -> dict[str, list[Learnt]]:
+    """In which ways the alerts of each of these incidents were first learnt."""
+    found: dict[str, list[Learnt]] = defaultdict(list)
+    for chunk in chunks(sorted(set(ids))):
+        query = select(alerts.c.incident_id, alerts.c.learnt).where(alerts.c.incident_id.in_(chunk)).distinct()
+        for id_, way in connection.execute(query.order_by(alerts.c.incident_id, alerts.c.learnt)):
+            found[id_].append(way)
+    return found
+
+
 def get(connection: Connection, id_: str) -> Incident | None:
     row = connection.execute(select(incidents).where(incidents.c.id == id_)).first()
     return _incident(row) if row else None
@@ -85,20 +140,40 @@ def get(connection: Connection, id_: str) -> Incident | None:
 
 def save(connection: Connection, *changed: Incident) -> None:
     """Insert or replace."""
-    for chunk in _chunks(changed):
+    for chunk in chunks(changed):
         known = set(connection.execute(select(incidents.c.id).where(incidents.c.id.in_([each.id for each in chunk]))).scalars())
-        rows = [msgspec.structs.asdict(incident) for incident in chunk]
+        rows = [msgspec.structs.asdict(each) | {"units": _JSON.encode(each.units).decode()} for each in chunk]
         if new := [row for row in rows if row["id"] not in known]:
             connection.execute(insert(incidents), new)
         if old := [{"its_id": row.pop("id"), **row} for row in rows if row["id"] in known]:
             connection.execute(update(incidents).where(incidents.c.id == bindparam("its_id")), old)
 
 
-def failing_since(connection: Connection, since: datetime) -> list[tuple[str | None, datetime, datetime | None]]:
-    """Equipment, start and recovery (None: not yet) of every incident that was not over at `since`."""
-    columns = incidents.c.equipment, incidents.c.failure_started_at, incidents.c.restored_at
-    query = select(*columns).where(incidents.c.restored_at.is_(None) | (incidents.c.restored_at >= since))
-    return [(equipment, started_at, restored_at) for equipment, started_at, restored_at in connection.execute(query)]
+def forget(connection: Connection, ids: Iterable[str]) -> None:
+    """Remove those of these incidents that have no alerts any more; for such that nobody was told of."""
+    for chunk in chunks(sorted(ids)):
+        bare = ~select(alerts.c.cause).where(alerts.c.incident_id == incidents.c.id).exists()
+        connection.execute(delete(incidents).where(incidents.c.id.in_(chunk), bare))
+
+
+def told(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Those of these incidents that were assessed, or that somebody acted on: others may have heard of them."""
+    found: set[str] = set()
+    for chunk in chunks(sorted(set(ids))):
+        for table in (assessments, acts):
+            query = select(table.c.incident_id).where(table.c.incident_id.in_(chunk)).distinct()
+            found |= set(connection.execute(query).scalars())
+    return found
+
+
+def failing_since(connection: Connection, since: datetime) -> list[Incident]:
+    """Every incident that was not over at `since`, without those that were none or are part of another."""
+    query = select(incidents).where(
+        incidents.c.restored_at.is_(None) | (incidents.c.restored_at >= since),
+        incidents.c.joined_to.is_(None),
+        incidents.c.dismissed.is_(False),
+    )
+    return [_incident(row) for row in connection.execute(query)]
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:
@@ -107,16 +182,29 @@ def count_by_state(connection: Connection) -> dict[str, int]:
 
 
 def latest_assessments(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Assessment]]:
-    """The newest assessment of each service of these incidents, in the order in which the services were first assessed."""
+    """The newest assessment of each service of these incidents, in the order in which the services were first assessed.
+
+    Without those that were withdrawn.
+    """
     found: dict[str, list[Assessment]] = defaultdict(list)
     for document in _latest(connection, incident_ids):
         assessment = _ASSESSMENT.decode(document)
-        found[assessment.incident_id].append(assessment)
+        if not assessment.withdrawn:
+            found[assessment.incident_id].append(assessment)
+    return found
+
+
+def last_numbers(connection: Connection, incident_ids: Iterable[str]) -> dict[str, int]:
+    """The number of the newest assessment of each of these incidents."""
+    found: dict[str, int] = {}
+    for chunk in chunks(sorted(set(incident_ids))):
+        query = select(assessments.c.incident_id, func.max(assessments.c.number)).where(assessments.c.incident_id.in_(chunk))
+        found |= {row[0]: row[1] for row in connection.execute(query.group_by(assessments.c.incident_id))}
     return found
 
 
 def latest_conclusions(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Conclusion]]:
-    """The same without their explanations, which are most of what is stored: in a third of the time."""
+    """The same without their explanations, which are most of what is stored: in a third of the time. With those withdrawn."""
     found: dict[str, list[Conclusion]] = defaultdict(list)
     for document in _latest(connection, incident_ids):
         conclusion = _CONCLUSION.decode(document)
@@ -124,23 +212,26 @@ def latest_conclusions(connection: Connection, incident_ids: Iterable[str]) -> d
     return found
 
 
+_NEWEST = (
+    select(
+        assessments.c.incident_id,
+        func.max(assessments.c.number).label("number"),
+        func.min(assessments.c.number).label("first"),
+    )
+    .where(assessments.c.incident_id.in_(bindparam("ids", expanding=True)))
+    .group_by(assessments.c.incident_id, assessments.c.service)
+    .subquery()
+)
+# built once: that takes longer than to ask it for a few incidents
+_LATEST = select(assessments.c.document, _NEWEST.c.first).join(
+    _NEWEST, (assessments.c.incident_id == _NEWEST.c.incident_id) & (assessments.c.number == _NEWEST.c.number)
+)
+
+
 def _latest(connection: Connection, incident_ids: Iterable[str]) -> Iterator[str]:
-    for chunk in _chunks(sorted(set(incident_ids))):
-        newest = (
-            select(
-                assessments.c.incident_id,
-                func.max(assessments.c.number).label("number"),
-                func.min(assessments.c.number).label("first"),
-            )
-            .where(assessments.c.incident_id.in_(chunk))
-            .group_by(assessments.c.incident_id, assessments.c.service)
-            .subquery()
-        )
-        query = select(assessments.c.document, newest.c.first).join(
-            newest, (assessments.c.incident_id == newest.c.incident_id) & (assessments.c.number == newest.c.number)
-        )
+    for chunk in chunks(sorted(set(incident_ids))):
         # put into order here: to sort long documents takes SQLite as long again
-        for document, _ in sorted(connection.execute(query), key=itemgetter(1)):
+        for document, _ in sorted(connection.execute(_LATEST, {"ids": list(chunk)}), key=itemgetter(1)):
             yield document
 
 
@@ -152,7 +243,7 @@ def history(connection: Connection, incident_id: str) -> list[Assessment]:
 
 def append(connection: Connection, *new: Assessment) -> None:
     """Add assessments; there is no way to change or remove one."""
-    for chunk in _chunks(new):
+    for chunk in chunks(new):
         rows = [
             {
                 "incident_id": assessment.incident_id,
@@ -180,15 +271,12 @@ def mark_routed(connection: Connection, incident_id: str, up_to: int, at: dateti
     connection.execute(query.values(routed_at=at))
 
 
-def _chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
-
-
 def _alert(row: Row[Any]) -> Alert:
     values = dict(row._mapping)
-    labels, annotations = msgspec.json.decode(values["labels"]), msgspec.json.decode(values["annotations"])
-    return Alert(**values | {"labels": labels, "annotations": annotations})
+    values |= {name: msgspec.json.decode(values[name]) for name in ("labels", "annotations")}
+    return Alert(**values | {"inhibited_by": tuple(msgspec.json.decode(values["inhibited_by"]))})
 
 
 def _incident(row: Row[Any]) -> Incident:
-    return Incident(**row._mapping)
+    values = dict(row._mapping)
+    return Incident(**values | {"units": tuple(msgspec.json.decode(values["units"]))})

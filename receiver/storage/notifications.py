@@ -4,16 +4,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
-from receiver.model import Notification, Source
+from receiver.model import Learnt, Notification, Source
 from receiver.storage.tables import notifications as table
 
 MOST_REFUSED = 1000
 """Refused bodies that are kept, the latest: whoever sends what can never be right may do so for ever."""
 
 
-def add(connection: Connection, source: Source, received_at: datetime, body: bytes) -> None:
-    """Keep one body."""
-    connection.execute(insert(table).values(source=source, received_at=received_at, body=body))
+def add(connection: Connection, source: Source, received_at: datetime, body: bytes, learnt: Learnt = "webhook") -> None:
+    """Keep one body; what was not sent to us but found has the form of Alertmanager's webhook too."""
+    connection.execute(insert(table).values(source=source, received_at=received_at, body=body, learnt=learnt))
 
 
 def refuse(connection: Connection, source: Source, received_at: datetime, body: bytes, reason: str) -> None:
@@ -28,7 +28,7 @@ def refuse(connection: Connection, source: Source, received_at: datetime, body: 
 def waiting(connection: Connection, limit: int) -> list[Notification]:
     """The oldest accepted bodies from which no alerts were derived yet."""
     query = select(table).where(table.c.derived_at.is_(None), table.c.refused.is_(None)).order_by(table.c.id).limit(limit)
-    return [Notification(row.id, row.source, row.received_at, row.body) for row in connection.execute(query)]
+    return [Notification(row.id, row.source, row.received_at, row.body, learnt=row.learnt) for row in connection.execute(query)]
 
 
 def count_waiting(connection: Connection) -> int:

@@ -1,7 +1,8 @@
 """The tables. Times are whole microseconds since 1970 in UTC, so that SQLite and PostgreSQL compare them alike and exactly."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +19,14 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BEGINNING = _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CHUNK = 400  # bound variables per statement, under SQLite's limit
+_Item = TypeVar("_Item")
+
+
+def chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
+    """In pieces as long as one statement may name."""
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 class Moment(TypeDecorator[datetime]):
@@ -50,6 +58,7 @@ notifications = Table(
     Column("body", LargeBinary, nullable=False),
     Column("refused", Text),
     Column("times", Integer, nullable=False, default=1),
+    Column("learnt", Text, nullable=False, default="webhook"),
     Column("derived_at", Moment),
 )
 _waiting = notifications.c.derived_at.is_(None) & notifications.c.refused.is_(None)
@@ -78,12 +87,18 @@ incidents = Table(
     Column("good_at", Moment),
     Column("restored_at", Moment),
     Column("closed_at", Moment),
+    Column("units", Text, nullable=False, default="[]"),
+    Column("joined_to", Text),
+    Column("dismissed", Boolean, nullable=False, default=False),
+    Column("unwatched_since", Moment),
+    Column("to_assess", Boolean, nullable=False, default=False),
     Index("incidents_by_state", "state", "opened_at"),
     Index("incidents_by_time", "opened_at"),
 )
-_living = incidents.c.state != "closed"
-# one living incident per cause, whoever derives it
-Index("incidents_living", incidents.c.cause, unique=True, sqlite_where=_living, postgresql_where=_living)
+_to_assess = incidents.c.to_assess.is_(True)
+Index("incidents_to_assess", incidents.c.id, sqlite_where=_to_assess, postgresql_where=_to_assess)
+_joined = incidents.c.joined_to.is_not(None)
+Index("incidents_joined", incidents.c.joined_to, sqlite_where=_joined, postgresql_where=_joined)
 
 alerts = Table(
     "alerts",
@@ -98,8 +113,19 @@ alerts = Table(
     Column("annotations", Text, nullable=False),
     Column("generator_url", Text, nullable=False),
     Column("incident_id", Text, ForeignKey("incidents.id")),
+    Column("learnt", Text, nullable=False, default="webhook"),
+    Column("cause", Text),
+    Column("pinned", Boolean, nullable=False, default=False),
+    Column("inhibited_by", Text, nullable=False, default="[]"),
     Index("alerts_of_incident", "incident_id"),
+    Index("alerts_of_cause", "cause", "starts_at"),
+    Index("alerts_by_end", "ends_at"),
+    Index("alerts_by_firing", "fired_at"),
 )
+_again = alerts.c.fired_at > alerts.c.ends_at
+Index("alerts_again", alerts.c.fired_at, sqlite_where=_again, postgresql_where=_again)
+_inhibited = alerts.c.inhibited_by != "[]"
+Index("alerts_inhibited", alerts.c.ends_at, sqlite_where=_inhibited, postgresql_where=_inhibited)
 _alone = alerts.c.ends_at.is_(None) & alerts.c.incident_id.is_(None)
 Index("alerts_alone", alerts.c.source, sqlite_where=_alone, postgresql_where=_alone)
 
@@ -116,6 +142,29 @@ assessments = Table(
 )
 _unrouted = assessments.c.routed_at.is_(None)
 Index("assessments_unrouted", assessments.c.incident_id, sqlite_where=_unrouted, postgresql_where=_unrouted)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("incident_id", Text, ForeignKey("incidents.id"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("deed", Text, nullable=False),
+    Index("acts_of_incident", "incident_id", "id"),
+)
+
+equipment_parents = Table(
+    "equipment_parents",
+    metadata,
+    Column("label", Text, primary_key=True),
+    Column("child", Text, primary_key=True),
+    # none: it was asked, and nothing is above it
+    Column("parent", Text),
+    Column("learnt_at", Moment, nullable=False),
+    Index("equipment_by_parent", "label", "parent"),
+)
 
 deliveries = Table(
     "deliveries",

@@ -1,25 +1,30 @@
 """The JSON API. Its form is a contract: keys are added, never renamed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec
 
 from flask import Blueprint, Response, jsonify, request
+from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from receiver.intake.authentication import Gate
 from receiver.law import deadlines
+from receiver.law.near_miss import NearMiss
 from receiver.law.provisions import Text
 from receiver.law.verdict import gravest
-from receiver.model import Assessment, Clock, Incident, IncidentState, Notification, matter
+from receiver.model import Act, Assessment, Clock, Incident, IncidentState, Notification, matter
+from receiver.stated import Stated, deed_in_words, near_miss_of, stated
+from receiver.storage import acts, notifications
 from receiver.storage import incidents as store
-from receiver.storage import notifications
 from receiver.storage.database import Database
 
 STATES: dict[str, tuple[IncidentState, ...]] = {
     "open": ("open", "recovering"),
+    "restored": ("restored",),
     "closed": ("closed",),
-    "all": ("open", "recovering", "closed"),
+    "all": ("open", "recovering", "restored", "closed"),
 }
 MOST = 1000
 """Incidents in one answer, the newest first."""
@@ -53,14 +58,22 @@ def blueprint(database: Database, duty_settings: deadlines.Settings, gate: Gate,
     def listed() -> Response:
         states = STATES.get(request.args.get("state", "open"))
         if states is None:
-            response = jsonify(error="state is one of open, closed, all")
+            response = jsonify(error=f"state is one of {', '.join(STATES)}")
             response.status_code = 400
             return response
         with database.read() as connection:
             found = store.listed(connection, states, MOST)
-            latest = store.latest_assessments(connection, (incident.id for incident in found))
+            ids = [incident.id for incident in found]
+            latest = store.latest_assessments(connection, ids)
+            said, parts, learnt = acts.of_incidents(connection, ids), store.parts_of(connection, ids), store.learnt(connection, ids)
         now = clock()
-        return jsonify(incidents=[as_json(incident, latest[incident.id], duty_settings, now) for incident in found])
+        return jsonify(
+            incidents=[
+                as_json(incident, latest[incident.id], duty_settings, now, said[incident.id])
+                | {"parts": parts[incident.id], "learnt": learnt[incident.id]}
+                for incident in found
+            ]
+        )
 
     def refused() -> Response:
         with database.read() as connection:
@@ -72,17 +85,68 @@ def blueprint(database: Database, duty_settings: deadlines.Settings, gate: Gate,
     return room
 
 
-def as_json(incident: Incident, latest: list[Assessment], duty_settings: deadlines.Settings, now: datetime) -> dict[str, Any]:
-    """An incident as the API tells it; durations run on to `now`."""
+def as_json(
+    incident: Incident, latest: list[Assessment], duty_settings: deadlines.Settings, now: datetime, said: Iterable[Act] = ()
+) -> dict[str, Any]:
+    """An incident as the API tells it; durations run on to `now`. `said` are the acts on it."""
+    every = tuple(said)
+    standing = stated(every)
+    near = near_miss_of(standing, incident.failure_started_at)
     return {
         "id": incident.id,
         "state": incident.state,
         "failure_started_at": _time(incident.failure_started_at),
         "failure_start_basis": incident.start_basis,
         "restored_at": _time(incident.restored_at),
-        "verdict": gravest(latest).verdict if latest else None,
+        "verdict": gravest([*latest, near] if near else latest).verdict if latest else None,
         "impacts": [_impact(assessment, now) for assessment in latest],
-        "duties": [_duty(duty) for duty in deadlines.duties(matter(incident, latest), duty_settings)],
+        "duties": [_duty(duty) for duty in deadlines.duties(matter(incident, latest, near), duty_settings)],
+        "equipment": incident.equipment,
+        "units": list(incident.units),
+        "joined_to": incident.joined_to,
+        "dismissed": incident.dismissed,
+        "unwatched_since": _time(incident.unwatched_since),
+        "near_miss": _near_miss(near) if near else None,
+        "stated": _stated(standing),
+        "acts": [_act(act) for act in every],
+    }
+
+
+def _stated(standing: Stated) -> dict[str, Any]:
+    """What stands by the word of persons."""
+    plan, answers = standing.planned, standing.near_miss
+    return {
+        "cause": standing.cause,
+        "started_at": _time(standing.started_at),
+        "restored_at": _time(standing.restored_at),
+        "users": {service: counted.users for service, counted in standing.users.items()},
+        "planned": {"since": _time(plan.since), "until": _time(plan.until)} if plan else None,
+        "drill": standing.drill,
+        "emergency_calls": standing.emergency_calls,
+        "near_miss": {fact: answer for fact, answer in asdict(answers).items() if answer is not None} if answers else {},
+    }
+
+
+def _act(act: Act) -> dict[str, Any]:
+    return {
+        "id": act.id,
+        "at": _time(act.at),
+        "who": act.who,
+        "why": act.why,
+        **to_builtins(act.deed),
+        "text": _text(deed_in_words(act.deed)),
+    }
+
+
+def _near_miss(near: NearMiss) -> dict[str, Any]:
+    return {
+        "outcome": near.outcome,
+        "class": near.near_miss_class,
+        "case": near.case,
+        "at_least": near.at_least,
+        "at_most": near.at_most,
+        "open_questions": [{"fact": question.fact, "text": _text(question.text)} for question in near.open_questions],
+        "reason": _text(near.explanation),
     }
 
 
@@ -119,6 +183,10 @@ def _impact(assessment: Assessment, now: datetime) -> dict[str, Any]:
         "duration_seconds": max(0, int(lasted.total_seconds())),
         "major_since": _time(assessment.major_since),
         "major_expected_at": _time(assessment.major_expected_at),
+        "users_per_hour": assessment.users_per_hour,
+        "major_on_trend_at": _time(assessment.major_on_trend_at),
+        "major_earliest_at": _time(assessment.major_earliest_at),
+        "major_latest_at": _time(assessment.major_latest_at),
         "flags": [flag.code for flag in assessment.explanation.uncertain],
         "reason": _text(assessment.reason),
     }

@@ -1,17 +1,22 @@
 """Pages for people, bare, in Japanese and English: one per incident, and one of what was refused."""
 
+from datetime import datetime
+from operator import itemgetter
+
 from flask import Blueprint, Response, render_template
 
 from receiver.catalogue import Catalogue
+from receiver.delivery import words
 from receiver.intake.authentication import Gate
-from receiver.law import deadlines
+from receiver.law import deadlines, near_miss
 from receiver.law.freshness import overdue
 from receiver.law.provisions import BASES
 from receiver.law.rulebook import Rulebook
 from receiver.law.verdict import gravest
 from receiver.law.wording import METHODS, VERDICTS, clock_time, length, users
-from receiver.model import Clock, matter
-from receiver.storage import deliveries, notifications
+from receiver.model import Act, Assessment, Clock, matter
+from receiver.stated import deed_in_words, near_miss_of, stated
+from receiver.storage import acts, deliveries, notifications
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 from receiver.web.api import MOST_REFUSED, admitted, body_head
@@ -38,15 +43,30 @@ def blueprint(
             latest = store.latest_assessments(connection, [id_])[id_]
             history = store.history(connection, id_)
             alerts = store.alerts_of(connection, [id_])[id_]
+            said = acts.of_incidents(connection, [id_])[id_]
+            parts = store.parts_of(connection, [id_])[id_]
             sent = deliveries.of_incidents(connection, [id_])
+        standing = stated(said)
+        near = near_miss_of(standing, found.failure_started_at)
         return render_template(
             "incident.html",
             incident=found,
-            verdict=VERDICTS[gravest(latest).verdict],
+            verdict=VERDICTS[gravest([*latest, near] if near else latest).verdict],
+            marks=words.marks(found, standing),
+            notes=words.notes(found, alerts, standing),
+            by_alerts=words.by_alerts(found, alerts, standing),
+            parts=parts,
+            states=words.STATES,
+            start_basis=words.START_BASES["person" if standing.started_at else found.start_basis],
+            learnt=words.LEARNT,
             latest=latest,
-            duties=deadlines.duties(matter(found, latest), duty_settings),
+            near=near,
+            checklist=[(question, standing.by.get(("near_miss", question.fact))) for question in near_miss.shipped().questions],
+            answers=standing.near_miss,
+            duties=deadlines.duties(matter(found, latest, near), duty_settings),
             bases=BASES,
-            history=history,
+            history=_by_time(history, said),
+            deed_in_words=deed_in_words,
             alerts=alerts[:MOST_ALERTS],
             alerts_left_out=max(0, len(alerts) - MOST_ALERTS),
             deliveries=sent,
@@ -70,3 +90,10 @@ def blueprint(
     room.add_url_rule("/incidents/<id_>", "incident", admitted(gate, incident))
     room.add_url_rule("/refused", "refused", admitted(gate, refused))
     return room
+
+
+def _by_time(history: list[Assessment], said: list[Act]) -> list[tuple[datetime, Assessment | None, Act | None]]:
+    """Assessments and acts, the newest first. An act comes before the assessment that takes it into account."""
+    rows: list[tuple[datetime, Assessment | None, Act | None]] = [(act.at, None, act) for act in said]
+    rows += [(assessment.assessed_at, assessment, None) for assessment in history]
+    return sorted(rows, key=itemgetter(0))[::-1]

@@ -71,6 +71,10 @@ def test_a_message_has_all_that_a_ticket_needs(desk: FakeTicketWebhook, target: 
         "duration_seconds": 3900,
         "major_since": "2026-11-21T04:00:00Z",
         "major_expected_at": "2026-11-21T04:00:00Z",
+        "users_per_hour": None,
+        "major_on_trend_at": None,
+        "major_earliest_at": None,
+        "major_latest_at": None,
         "reason": reason,
     }
     assert desk.messages == {

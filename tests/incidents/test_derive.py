@@ -93,7 +93,7 @@ def test_after_the_hold_it_is_another_incident(receiver: Receiver) -> None:
     take_in(receiver, [alert(0, 10)])
     receiver.worker.assess(receiver.clock())
     assert [incident["state"] for incident in receiver.incidents()] == ["closed"]
-    take_in(receiver, [alert(69)])
+    take_in(receiver, [alert(70.5)])
     assert sorted(incident["state"] for incident in receiver.incidents()) == ["closed", "open"]
 
 

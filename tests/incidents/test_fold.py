@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from receiver.incidents.fold import ended_at, fold, same_stretch
+from receiver.incidents.fold import ended_at, fold
 from receiver.model import Alert, AlertEvent
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -27,7 +27,7 @@ def stretches(*events: AlertEvent) -> list[tuple[float, float | None]]:
     found: list[tuple[float, float | None]] = []
     for sighting in sorted(sightings.values(), key=lambda s: s.starts_at):
         end = ended_at(sighting, sightings.values())
-        if same_stretch(sighting, sightings.values()) and found:
+        if found and (found[-1][1] is None or (sighting.starts_at - T0) / minutes <= found[-1][1]):
             continue
         found.append(((sighting.starts_at - T0) / minutes, end and (end - T0) / minutes))
     return found

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from receiver.law.estimate import Method
+from receiver.law.counting import CountedBy
 from receiver.law.provisions import Text
 from receiver.law.rulebook import Kind
 from receiver.law.verdict import Cause, Effect, Verdict
@@ -34,7 +34,7 @@ def test_every_verdict_leaves_the_decision_to_a_person(verdict: Verdict) -> None
     assert_no_conclusion(VERDICTS[verdict])
 
 
-@pytest.mark.parametrize(("words", "type_"), [(METHODS, Method), (CAUSES, Cause), (EFFECTS, Effect), (KINDS, Kind)])
+@pytest.mark.parametrize(("words", "type_"), [(METHODS, CountedBy), (CAUSES, Cause), (EFFECTS, Effect), (KINDS, Kind)])
 def test_every_method_cause_effect_and_kind_has_words(words: dict[str, Text], type_: object) -> None:
     assert set(words) == set(get_args(type_))
     for text in words.values():

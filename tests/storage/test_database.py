@@ -123,7 +123,7 @@ def test_the_partial_indexes_have_their_conditions(database: Database, file: Pat
         if index.dialect_options["sqlite"]["where"] is not None
     ]
     assert found == {index.name: str(CreateIndex(index).compile(dialect=sqlite_dialect())) for index in indexes}
-    assert len(found) == 5
+    assert len(found) == 8
 
 
 def test_the_migrations_lead_down_to_nothing_and_up_again(database: Database, file: Path) -> None:

@@ -101,10 +101,19 @@ def test_an_older_wish_changes_nothing(book: Ledger) -> None:
 
 
 def test_nothing_is_claimed_before_its_time_nor_for_another_target(book: Ledger) -> None:
-    book.want(next_attempt_at=SOON)
+    book.want()
+    book.failed(book.claimed(), "owed", again_at=SOON)
     assert book.claim() is None
     assert book.claim(now=SOON, target="itsm") is None
     assert book.claim(now=SOON) is not None
+
+
+def test_a_clock_that_was_put_back_hides_nothing_that_was_not_tried_yet_and_holds_no_claim(book: Ledger) -> None:
+    book.want(next_attempt_at=NOW + timedelta(hours=1))
+    assert book.claim("one", NOW + timedelta(hours=1)) is not None
+    assert book.claim("two") is not None
+    book.want(incident_id="inc-2", next_attempt_at=NOW + timedelta(hours=1))
+    assert book.claimed().incident_id == "inc-2"
 
 
 def test_what_is_due_longest_is_claimed_first(book: Ledger) -> None:

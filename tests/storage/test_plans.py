@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, event
 
-from receiver.storage import deliveries, incidents, notifications
+from receiver.storage import deliveries, incidents, notifications, topology
 from receiver.storage.database import Database
 from tests.apps import alert, empty_store, incident
 from tests.samples import ASSESSED_AT as NOW
@@ -77,6 +77,19 @@ QUERIES: dict[str, tuple[Callable[[Connection], object], str]] = {
         lambda c: incidents.firing_alone(c, "alertmanager"),
         "SEARCH alerts USING INDEX alerts_alone (source=?)",
     ),
+    "alerts about services that were not over": (
+        lambda c: incidents.about_services(c, NOW),
+        "SEARCH alerts USING INDEX alerts_by_end (ends_at>?)",
+    ),
+    "alerts of some causes that were not over": (
+        lambda c: incidents.about_services(c, NOW, ["c1", "c2"]),
+        "SEARCH alerts USING INDEX alerts_of_cause (cause=?)",
+    ),
+    "an inhibited alert": (lambda c: incidents.any_inhibited(c, NOW), "USING INDEX alerts_inhibited"),
+    "what is under equipment": (
+        lambda c: topology.below(c, "equipment", ["a"]),
+        "SEARCH equipment_parents USING INDEX equipment_by_parent (label=? AND parent=?)",
+    ),
     "open incidents are listed": (
         lambda c: incidents.listed(c, ("open", "recovering"), 1000),
         "SEARCH incidents USING INDEX incidents_by_state (state=?)",
@@ -86,7 +99,7 @@ QUERIES: dict[str, tuple[Callable[[Connection], object], str]] = {
         "SEARCH incidents USING INDEX incidents_by_state (state=?)",
     ),
     "all incidents are listed, the newest first": (
-        lambda c: incidents.listed(c, ("open", "recovering", "closed"), 1000),
+        lambda c: incidents.listed(c, ("open", "recovering", "restored", "closed"), 1000),
         "SCAN incidents USING INDEX incidents_by_time",
     ),
     "living incidents": (incidents.living, "SEARCH incidents USING INDEX incidents_by_state (state=?)"),
@@ -119,5 +132,5 @@ def test_listing_open_incidents_reads_no_closed_one(database: Database) -> None:
     with database.read() as connection:
         assert [it.id for it in incidents.listed(connection, ("open", "recovering"), 1000)] == ["inc-0"]
         assert len(incidents.listed(connection, ("closed",), 5000)) == CLOSED
-        newest = incidents.listed(connection, ("open", "recovering", "closed"), 2)
+        newest = incidents.listed(connection, ("open", "recovering", "restored", "closed"), 2)
     assert [it.id for it in newest] == ["inc-0", "inc-1"]

@@ -61,10 +61,33 @@ def test_an_incident_is_told_in_exactly_the_form_of_the_contract(app: App) -> No
                 "duration_seconds": 3900,
                 "major_since": "2026-11-21T04:00:00Z",
                 "major_expected_at": "2026-11-21T04:00:00Z",
+                "users_per_hour": None,
+                "major_on_trend_at": None,
+                "major_earliest_at": None,
+                "major_latest_at": None,
                 "flags": ["sample"],
                 "reason": {"ja": assessment().reason.ja, "en": assessment().reason.en},
             }
         ],
+        "equipment": "mme-1",
+        "units": [],
+        "joined_to": None,
+        "dismissed": False,
+        "unwatched_since": None,
+        "near_miss": None,
+        "stated": {
+            "cause": None,
+            "started_at": None,
+            "restored_at": None,
+            "users": {},
+            "planned": None,
+            "drill": False,
+            "emergency_calls": {},
+            "near_miss": {},
+        },
+        "acts": [],
+        "parts": [],
+        "learnt": [],
     }
     assert [duty["id"] for duty in duties] == ["public_notice_designated", "first_notice", "public_update", "detailed_report"]
     assert duties[-1] == {
@@ -108,7 +131,8 @@ def test_what_is_not_known_is_null(app: App) -> None:
     app.keep(incident(), assessment(affected_users=None, measured=False, major_since=None, major_expected_at=None))
     (impact,) = only(app)["impacts"]
     unknown = {key for key, value in impact.items() if value is None}
-    assert unknown == {"affected_users", "major_since", "major_expected_at"}
+    forecast = {"major_expected_at", "users_per_hour", "major_on_trend_at", "major_earliest_at", "major_latest_at"}
+    assert unknown == {"affected_users", "major_since"} | forecast
 
 
 def test_an_incident_not_yet_assessed_is_told_without_a_verdict(app: App) -> None:
@@ -125,8 +149,8 @@ def test_times_are_utc_and_end_in_z_also_with_parts_of_a_second(app: App) -> Non
 
 
 @pytest.fixture
-def three(app: App) -> App:
-    for number, state in enumerate(("open", "recovering", "closed"), start=1):
+def four(app: App) -> App:
+    for number, state in enumerate(("open", "recovering", "closed", "restored"), start=1):
         app.keep(incident(id=f"inc-{number}", cause=f"c{number}", state=state, opened_at=STARTED_AT + timedelta(hours=number)))
     return app
 
@@ -137,23 +161,24 @@ def three(app: App) -> App:
         (None, ["inc-2", "inc-1"]),
         ("open", ["inc-2", "inc-1"]),
         ("closed", ["inc-3"]),
-        ("all", ["inc-3", "inc-2", "inc-1"]),
+        ("restored", ["inc-4"]),
+        ("all", ["inc-4", "inc-3", "inc-2", "inc-1"]),
     ],
 )
-def test_incidents_are_picked_by_state_the_newest_first(three: App, state: str | None, ids: list[str]) -> None:
-    assert [one["id"] for one in listed(three, state)] == ids
+def test_incidents_are_picked_by_state_the_newest_first(four: App, state: str | None, ids: list[str]) -> None:
+    assert [one["id"] for one in listed(four, state)] == ids
 
 
 @pytest.mark.parametrize("state", ["", "recovering", "OPEN", "' OR 1=1 --"])
-def test_another_state_is_refused_and_the_right_ones_are_named(three: App, state: str) -> None:
-    response = three.client.get(PATH, query_string={"state": state}, headers=BEARER)
+def test_another_state_is_refused_and_the_right_ones_are_named(four: App, state: str) -> None:
+    response = four.client.get(PATH, query_string={"state": state}, headers=BEARER)
     assert response.status_code == 400
-    assert response.get_json() == {"error": "state is one of open, closed, all"}
+    assert response.get_json() == {"error": "state is one of open, restored, closed, all"}
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=["none", "wrong"])
-def test_strangers_are_told_nothing(three: App, headers: dict[str, str]) -> None:
-    response = three.client.get(PATH, headers=headers)
+def test_strangers_are_told_nothing(four: App, headers: dict[str, str]) -> None:
+    response = four.client.get(PATH, headers=headers)
     assert response.status_code == 401
     assert list(response.get_json()) == ["error"]
     assert response.headers["WWW-Authenticate"].startswith("Basic ")
@@ -216,7 +241,7 @@ def test_more_incidents_than_one_answer_holds_are_cut_at_the_oldest(app: App) ->
     assert (len(ids), ids[0], ids[-1]) == (1000, "inc-1000", "inc-1")
 
 
-def test_a_store_that_cannot_be_read_is_told_as_503_in_json(three: App) -> None:
-    three.file.unlink()
-    response = three.client.get(PATH, headers=BEARER)
+def test_a_store_that_cannot_be_read_is_told_as_503_in_json(four: App) -> None:
+    four.file.unlink()
+    response = four.client.get(PATH, headers=BEARER)
     assert (response.status_code, list(response.get_json())) == (503, ["error"])

@@ -118,7 +118,7 @@ def test_the_duration_runs_with_the_clock_and_stands_once_restored(app: App) -> 
     assert "1 h 15 min 00 s" in page(app)
     app.keep(incident(state="closed", restored_at=RESTORED_AT, closed_at=RESTORED_AT + timedelta(hours=1)))
     assert "1 h 30 min 00 s" in page(app)
-    assert "復旧 / closed" in page(app)
+    assert "終結 / closed" in page(app)
 
 
 def test_the_threshold_is_told_as_reached_or_as_expected(app: App) -> None:

@@ -5,7 +5,7 @@ Messages name the target, the host and the status; never the address (it may car
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import TypeVar
@@ -136,6 +136,7 @@ def _retry_after(response: requests.Response) -> timedelta | None:
 
 def _http_date(value: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(value).astimezone()
+        moment = parsedate_to_datetime(value)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         return None

@@ -171,6 +171,10 @@ def _impact(one: Assessment, most_characters: int) -> dict[str, Any]:
         "duration_seconds": int(one.duration.total_seconds()),
         "major_since": one.major_since,
         "major_expected_at": one.major_expected_at,
+        "users_per_hour": one.users_per_hour,
+        "major_on_trend_at": one.major_on_trend_at,
+        "major_earliest_at": one.major_earliest_at,
+        "major_latest_at": one.major_latest_at,
         "reason": _text(one.reason, min(4000, most_characters)),
     }
 

@@ -1,0 +1,119 @@
+"""How an incident stands, in Japanese and English: the same words in tickets and on pages."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from receiver.law.provisions import Text
+from receiver.law.wording import clock_time
+from receiver.model import Alert, Incident, IncidentState, Learnt, StartBasis
+from receiver.stated import Stated
+
+STATES: dict[IncidentState, Text] = {
+    "open": Text("発生中", "ongoing"),
+    "recovering": Text("復旧確認中", "recovering"),
+    "restored": Text("復旧", "restored"),
+    "closed": Text("終結", "closed"),
+}
+START_BASES: dict[StartBasis, Text] = {
+    "equipment_series": Text("設備の計測値による", "from the equipment's own series"),
+    "alerts_for_state": Text("アラート条件の成立時刻による", "from when the alert's condition began to hold"),
+    "starts_at": Text("アラートの発火時刻による", "from when the alert fired"),
+    "person": Text("人の申告による", "as a person stated"),
+}
+LEARNT: dict[Learnt, Text] = {
+    "webhook": Text("通知を受信", "told by webhook"),
+    "alertmanager_api": Text("AlertmanagerのAPIで発見", "found at Alertmanager's API"),
+    "rule_series": Text("ルールの時系列（ALERTS）で発見", "found in the rules' own series (ALERTS)"),
+    "act": Text("人の申告", "stated by a person"),
+}
+
+
+def marks(incident: Incident, stated: Stated) -> tuple[Text, ...]:
+    """What has to stand before all else that is said of it."""
+    found = []
+    if stated.drill:
+        found.append(Text("訓練", "drill"))
+    if incident.dismissed:
+        found.append(Text("誤報として取下げ", "dismissed as a false alarm"))
+    if incident.joined_to:
+        found.append(Text(f"{incident.joined_to}に統合", f"now part of {incident.joined_to}"))
+    return tuple(found)
+
+
+def notes(incident: Incident, alerts: list[Alert], stated: Stated, parts: Iterable[str] = ()) -> tuple[Text, ...]:
+    """What a person should know of how the incident is followed, in whole sentences. `parts` are those that became part of it."""
+    found = []
+    if stated.drill:
+        found.append(
+            Text(
+                "訓練であるとの申告がある。以下は訓練として算定したもの",
+                "By a person's word a drill: all below was computed for it",
+            )
+        )
+    if whole := incident.joined_to:
+        found.append(
+            Text(f"この障害は{whole}の一部となった。判定は{whole}を見ること", f"It is now part of {whole}: see the verdict there")
+        )
+    if listed := ", ".join(parts):
+        found.append(Text(f"この障害の一部となったもの: {listed}", f"Became part of it: {listed}"))
+    found += _followed(incident, alerts, stated)
+    ways = sorted({alert.learnt for alert in alerts} - {"webhook"})
+    if ways:
+        ja, en = "、".join(LEARNT[way].ja for way in ways), ", ".join(LEARNT[way].en for way in ways)
+        found.append(Text(f"通知によらず把握したアラートを含む: {ja}", f"It has alerts learnt otherwise than by webhook: {en}"))
+    return tuple(found)
+
+
+def _followed(incident: Incident, alerts: list[Alert], stated: Stated) -> list[Text]:
+    """Who tells whether it goes on, and what it waits for."""
+    if incident.unwatched_since and incident.state in ("open", "recovering"):
+        since = clock_time(incident.unwatched_since)
+        return [
+            Text(
+                f"{since}から、続いているかどうかを知らせるものがない（ルールの削除、Prometheusの消失又はAlertmanagerの沈黙）。"
+                "設備を確認し、復旧していればその時刻を申告すること（art58 act times）",
+                f"Since {since} nobody tells whether it goes on (rule deleted, Prometheus vanished, Alertmanager silent). "
+                "Look at the equipment, and state when it was restored if it was (art58 act times)",
+            )
+        ]
+    if incident.state == "open" and stated.is_going_on:
+        return [Text("復旧していないとの申告により発生中とする", "It stays open because a person says that it is not over")]
+    if incident.state == "open" and alerts and all(_is_over(alert) for alert in alerts):
+        return [
+            Text(
+                "アラートはすべて解消したが、復旧を確認できないため発生中とする"
+                "（Prometheusが応答しない、設備の計測値が正常に戻らない、又はルールがない）",
+                "All alerts are resolved, but it stays open: the recovery is not confirmed (Prometheus does not answer, the "
+                "equipment's own series does not show it working, or the rule is gone)",
+            )
+        ]
+    if incident.state == "restored":
+        return [
+            Text(
+                "復旧は確定した。人が確認し、終結を申告するまで残る（art58 act close）",
+                "The recovery has held. It stays until a person has looked at it and states that it is closed (art58 act close)",
+            )
+        ]
+    return []
+
+
+def by_alerts(incident: Incident, alerts: list[Alert], stated: Stated) -> tuple[Text | None, Text | None]:
+    """Start and end as the alerts tell them, each where a person stated another."""
+    if not alerts:
+        return None, None
+    since, until = min(alert.starts_at for alert in alerts), [alert.ends_at for alert in alerts if alert.ends_at]
+    started = stated.started_at and since != incident.failure_started_at
+    ended = stated.restored_at and len(until) == len(alerts) and max(until) != incident.restored_at
+    return _alerts_say(since) if started else None, _alerts_say(max(until)) if ended else None
+
+
+def _alerts_say(at: datetime) -> Text:
+    return Text(f"アラートでは{clock_time(at)}", f"by the alerts {clock_time(at)}")
+
+
+def _is_over(alert: Alert) -> bool:
+    """Whether it was not said to fire after it was said to be over."""
+    if alert.ends_at is None:
+        return False
+    said = max(alert.ends_at, alert.resolved_at or alert.ends_at)
+    return alert.fired_at is None or alert.fired_at <= said

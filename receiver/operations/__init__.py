@@ -1,0 +1,1 @@
+"""What a person runs beside the receiver, with the receiver's own parts."""

@@ -1,0 +1,56 @@
+"""What is above equipment, as it was last learnt: it stays known while Prometheus does not answer."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from receiver.storage.tables import chunks
+from receiver.storage.tables import equipment_parents as table
+
+
+def learn(connection: Connection, label: str, parents: Mapping[str, str | None], at: datetime) -> None:
+    """Insert or replace what is above each (None: nothing), told at `at`. `label` is the one that names this equipment."""
+    for chunk in chunks(sorted(parents)):
+        connection.execute(delete(table).where(table.c.label == label, table.c.child.in_(chunk)))
+        rows = [{"label": label, "child": child, "parent": parents[child], "learnt_at": at} for child in chunk]
+        connection.execute(insert(table), rows)
+
+
+def below(connection: Connection, label: str, names: Iterable[str]) -> set[str]:
+    """What is known to lie under these, and under that, and so on."""
+    found: set[str] = set()
+    level = set(names)
+    while level:
+        under: set[str] = set()
+        for chunk in chunks(sorted(level)):
+            query = select(table.c.child).where(table.c.label == label, table.c.parent.in_(chunk))
+            under |= set(connection.execute(query).scalars())
+        level = under - found
+        found |= under
+    return found
+
+
+def unknown(connection: Connection, label: str, names: Iterable[str], since: datetime) -> set[str]:
+    """Those of these of which nothing was learnt since then."""
+    found = set(names)
+    for chunk in chunks(sorted(found)):
+        query = select(table.c.child).where(table.c.label == label, table.c.child.in_(chunk), table.c.learnt_at >= since)
+        found -= set(connection.execute(query).scalars())
+    return found
+
+
+def parents(connection: Connection, label: str, names: Iterable[str]) -> dict[str, str | None]:
+    """What is above these, above that, and so on, as far as it is known; what was never asked is not in it."""
+    found: dict[str, str | None] = {}
+    level = set(names)
+    while level:
+        above: set[str] = set()
+        for chunk in chunks(sorted(level)):
+            query = select(table.c.child, table.c.parent).where(table.c.label == label, table.c.child.in_(chunk))
+            for child, parent in connection.execute(query):
+                found[child] = parent
+                above |= {parent} - {None}
+        # what was looked up once is not again: parents may lead in a circle, as they were learnt at different times
+        level = above - found.keys()
+    return found
