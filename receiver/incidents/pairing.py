@@ -4,13 +4,54 @@ Those of ours are known from its configuration, or learnt from the alerts it sen
 says nothing about the alert of another.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from receiver.observation.rule_series import External, Known, Labels
+from receiver.model import Alert
+from receiver.observation.rule_series import External, Labels
 
 ENOUGH = 2
 """So many series have to agree before external labels count as learnt: one alert may be of anybody."""
+
+
+class Known:
+    """Alerts by fingerprint, to be found by the labels of their series: they have all of these, and the external ones.
+
+    `found`: those of which only the series told. The others were sent.
+    """
+
+    def __init__(self, alerts: Mapping[str, Mapping[str, str]], found: Collection[str] = frozenset()) -> None:
+        self._alerts, self.found = alerts, found
+        self._holders: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for fingerprint, labels in alerts.items():
+            for pair in labels.items():
+                self._holders[pair].append(fingerprint)
+
+    @property
+    def fingerprints(self) -> Collection[str]:
+        return self._alerts.keys()
+
+    def labels(self, fingerprint: str) -> Mapping[str, str]:
+        return self._alerts[fingerprint]
+
+    def around(self, labels: Labels) -> list[str]:
+        """The fingerprints of those that have all of `labels`: of this series, or of the same one of another Prometheus."""
+        # by the rarest label: in a storm thousands of alerts share the others
+        holding = min((self._holders.get(pair, []) for pair in labels), key=len, default=[])
+        wanted = dict(labels).items()
+        return [fingerprint for fingerprint in holding if wanted <= self._alerts[fingerprint].items()]
+
+
+def known_of(stored: Iterable[Alert], sent: Mapping[str, Mapping[str, str]]) -> Known:
+    """Those of the store, and those that are known to have been `sent` (labels by fingerprint)."""
+    labels: dict[str, Mapping[str, str]] = {}
+    told = set(sent)
+    for alert in stored:
+        labels[alert.fingerprint] = alert.labels
+        if alert.learnt != "rule_series":
+            told.add(alert.fingerprint)
+    labels.update(sent)
+    return Known(labels, labels.keys() - told)
 
 
 class Sender:

@@ -15,13 +15,13 @@ from receiver.catalogue import Catalogue
 from receiver.incidents.derive import BATCH
 from receiver.incidents.fold import LATE, ended_at
 from receiver.incidents.news import News
-from receiver.incidents.pairing import Sender
+from receiver.incidents.pairing import Known, Sender, known_of
 from receiver.model import Alert
 from receiver.observation import alertmanager, rule_series
 from receiver.observation.alertmanager import Active
 from receiver.observation.past import fingerprint
 from receiver.observation.prometheus import Prometheus, QueryFailed
-from receiver.observation.rule_series import LOOK_BACK, Known, Labels, Reading, Rule, Stretch
+from receiver.observation.rule_series import LOOK_BACK, Labels, Reading, Rule, Stretch
 from receiver.settings import AlertmanagerSettings
 from receiver.storage import heartbeat, notifications
 from receiver.storage import incidents as store
@@ -78,7 +78,7 @@ class Reconciler:
             recent = store.about_services(connection, since - OVERLAP - _TOLD_APART)
         stored = [alert for alert in recent if alert.source == "alertmanager"]
         active = {its: alert for its, alert in heard.active.items() if self._catalogue.services_of(alert.labels)}
-        known = _known(stored, {its: one.labels for its, one in active.items()})
+        known = known_of(stored, {its: one.labels for its, one in active.items()})
         reading: Reading | None = None
         found: list[_Found] = []
         try:
@@ -130,8 +130,10 @@ class Reconciler:
         for labels, stretches in reading.stretches.items():
             its, perhaps = self._sender.alerts_of(labels, known)
             whole = dict(known.labels(its[0])) if its else self._sender.whole(labels)
-            if its or perhaps or self._catalogue.services_of(whole):
-                found.append(_Found(labels, whole, tuple(its or [fingerprint(whole.items())]), stretches, tuple(perhaps)))
+            if its or self._catalogue.services_of(whole):
+                if not perhaps:
+                    its = its or [fingerprint(whole.items())]
+                found.append(_Found(labels, whole, tuple(its), stretches, tuple(perhaps)))
         return self._with_starts(found, {*known.fingerprints, *active})
 
     def _with_starts(self, found: list["_Found"], known: Collection[str]) -> list["_Found"]:
@@ -168,7 +170,7 @@ class Reconciler:
                 if any(_fired_during(known.get(its, []), stretch, now) for its in found.perhaps):
                     continue  # it was sent: only by whom is not known
                 over_at = self._over_at(stretch, rules)
-                news.add("rule_series", found.fingerprints[0], found.whole, stretch.first, over_at)
+                news.add("rule_series", found.fingerprint, found.whole, stretch.first, over_at)
             elif fires or last is None:
                 continue  # its end, if there is one, is looked at later
             elif stretch.ended_at is None and stretch.last > last + LATE:
@@ -225,7 +227,7 @@ class Reconciler:
     def _known_since(self, since: datetime, known: Known) -> Known:
         with self._database.read() as connection:
             stored = [alert for alert in store.about_services(connection, since) if alert.source == "alertmanager"]
-        return _known(stored, {its: known.labels(its) for its in known.fingerprints if its not in known.found})
+        return known_of(stored, {its: known.labels(its) for its in known.fingerprints if its not in known.found})
 
     def _over_at(self, stretch: Stretch, rules: "_Rules") -> datetime | None:
         """When it was over at the latest; None while that cannot be said.
@@ -290,6 +292,10 @@ class _Found(msgspec.Struct, frozen=True):
     fingerprints: tuple[str, ...]
     stretches: list[Stretch]
     perhaps: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return self.fingerprints[0] if self.fingerprints else fingerprint(self.whole.items())
 
 
 class _Rules:
@@ -366,17 +372,6 @@ def _since(reconciled: datetime | None, ticked: datetime | None, now: datetime) 
     return min(first, ticked) if ticked else first
 
 
-def _known(stored: Iterable[Alert], sent: Mapping[str, Mapping[str, str]]) -> Known:
-    """Those of the store, and those that are known to have been `sent` (labels by fingerprint)."""
-    labels: dict[str, Mapping[str, str]] = {}
-    told = set(sent)
-    for alert in stored:
-        labels[alert.fingerprint] = alert.labels
-        if alert.learnt != "rule_series":
-            told.add(alert.fingerprint)
-    return Known(labels | sent, labels.keys() - told)
-
-
 def _from_alertmanager(alert: Active, sightings: list[Alert], news: News) -> None:
     firing = [s for s in sightings if ended_at(s, sightings) is None]
     if firing:
@@ -391,11 +386,8 @@ def _from_alertmanager(alert: Active, sightings: list[Alert], news: News) -> Non
 
 
 def _fired_during(sightings: list[Alert], stretch: Stretch, now: datetime) -> list[Alert]:
-    return [s for s in sightings if _overlaps(s, ended_at(s, sightings), stretch, now)]
-
-
-def _overlaps(sighting: Alert, end: datetime | None, stretch: Stretch, now: datetime) -> bool:
-    return sighting.starts_at <= (stretch.ended_at or now) and (end is None or end > stretch.first)
+    begun = [s for s in sightings if s.starts_at <= (stretch.ended_at or now)]
+    return [s for s in begun if (end := ended_at(s, sightings)) is None or end > stretch.first]
 
 
 def _would_be_told(alerts: Sequence[Alert], alertmanager_is_asked: bool, rules: _Rules, prometheus_answers: bool) -> bool:

@@ -38,6 +38,8 @@ NEWEST = 60
 """A trend looks at no more samples than these: 1,770 slopes."""
 _SCALE = 96
 """Bits: slopes so scaled and rounded down keep their order exactly, as long as samples lie within nine years."""
+_BY_CHANCE = Fraction(233, 100)
+"""Standard deviations that a normal distribution exceeds, upwards, once in a hundred times."""
 
 _HOUR = timedelta(hours=1) // timedelta.resolution
 _SECOND = timedelta(seconds=1)
@@ -160,18 +162,7 @@ def trend(samples: Sequence[tuple[datetime, int]]) -> Trend | None:
     maximum, the forecast from that maximum is early, not late. Raises ValueError for a time without zone.
     """
     newest = _newest(samples)
-    if len(newest) < 3:
-        return None
-    slopes = sorted(
-        ((later - earlier << _SCALE) // (end - start), later - earlier, end - start)
-        for (start, earlier), (end, later) in combinations(newest, 2)
-    )
-    quarter = (len(slopes) - 1) // 4
-    low, high, *middle = (
-        Fraction(slopes[place][1] * _HOUR, slopes[place][2])
-        for place in (quarter, -1 - quarter, (len(slopes) - 1) // 2, len(slopes) // 2)
-    )
-    return Trend(Fraction(sum(middle), 2), low, high)
+    return None if len(newest) < 3 else _slope(newest)
 
 
 def growth(samples: Sequence[tuple[datetime, int]]) -> Trend | None:
@@ -183,9 +174,8 @@ def growth(samples: Sequence[tuple[datetime, int]]) -> Trend | None:
     newest = _newest(samples)
     if not _rise([users for _, users in newest]):
         return None
-    moments = [(_EPOCH + at * timedelta.resolution, users) for at, users in newest]
-    whole, half = trend(moments), trend(moments[-(len(moments) // 2 + 1) :])
-    if whole is None or half is None or half.users_per_hour <= 0:
+    whole, half = _slope(newest), _slope(newest[-(len(newest) // 2 + 1) :])
+    if half.users_per_hour <= 0:
         return None
     return Trend(half.users_per_hour, min(whole.low, half.low), max(whole.high, half.high))
 
@@ -201,13 +191,27 @@ def _newest(samples: Sequence[tuple[datetime, int]]) -> list[tuple[int, int]]:
 
 def _rise(users: Sequence[int]) -> bool:
     """Mann's test: the rising pairs outnumber the falling ones, by half of all pairs and by more than chance does once in a hundred
-    times. Half of all, as one jump among level samples makes that many at most, or hardly more.
+    times. Half of all, as one jump among level samples makes that many at most, or hardly more. Fewer than five never do.
     """
     count = len(users)
-    pairs = count * (count - 1) // 2
+    twice_all = count * (count - 1)
     excess = sum((later > earlier) - (later < earlier) for earlier, later in combinations(users, 2))
-    # without a trend the excess has a variance of n (n - 1) (2 n + 5) / 18; 2.33 of its roots
-    return 2 * excess >= pairs > 0 and 18 * 10_000 * excess**2 >= 233**2 * count * (count - 1) * (2 * count + 5)
+    # without a trend the excess has a variance of n (n - 1) (2 n + 5) / 18
+    return 4 * excess >= twice_all and 18 * excess**2 > _BY_CHANCE**2 * twice_all * (2 * count + 5)
+
+
+def _slope(newest: Sequence[tuple[int, int]]) -> Trend:
+    """The median of the slopes between all pairs, and their quartiles; of two instants at least."""
+    slopes = sorted(
+        ((later - earlier << _SCALE) // (end - start), later - earlier, end - start)
+        for (start, earlier), (end, later) in combinations(newest, 2)
+    )
+    quarter = (len(slopes) - 1) // 4
+    low, high, *middle = (
+        Fraction(slopes[place][1] * _HOUR, slopes[place][2])
+        for place in (quarter, -1 - quarter, (len(slopes) - 1) // 2, len(slopes) // 2)
+    )
+    return Trend(Fraction(sum(middle), 2), low, high)
 
 
 def forecast(

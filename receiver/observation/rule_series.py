@@ -246,34 +246,6 @@ def labels_of(metric: Mapping[str, str]) -> Labels:
     return tuple(sorted((name, value) for name, value in metric.items() if name not in ("__name__", "alertstate")))
 
 
-class Known:
-    """Alerts by fingerprint, to be found by the labels of their series: they have all of these, and the external ones.
-
-    `found`: those of which only the series told. The others were sent.
-    """
-
-    def __init__(self, alerts: Mapping[str, Mapping[str, str]], found: Collection[str] = frozenset()) -> None:
-        self._alerts, self.found = alerts, found
-        self._holders: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for fingerprint, labels in alerts.items():
-            for pair in labels.items():
-                self._holders[pair].append(fingerprint)
-
-    @property
-    def fingerprints(self) -> Collection[str]:
-        return self._alerts.keys()
-
-    def labels(self, fingerprint: str) -> Mapping[str, str]:
-        return self._alerts[fingerprint]
-
-    def around(self, labels: Labels) -> list[str]:
-        """The fingerprints of those that have all of `labels`: of this series, or of the same one of another Prometheus."""
-        # by the rarest label: in a storm thousands of alerts share the others
-        holding = min((self._holders.get(pair, []) for pair in labels), key=len, default=[])
-        wanted = dict(labels).items()
-        return [fingerprint for fingerprint in holding if wanted <= self._alerts[fingerprint].items()]
-
-
 class _Rule(msgspec.Struct, rename="camel"):
     name: str
     health: str = ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from receiver.storage.tables import chunks
 from receiver.storage.tables import equipment_parents as table
@@ -31,12 +31,18 @@ def below(connection: Connection, label: str, names: Iterable[str]) -> set[str]:
     return found
 
 
+_LEARNT = select(table.c.child).where(
+    table.c.label == bindparam("its_label"),
+    table.c.child.in_(bindparam("names", expanding=True)),
+    table.c.learnt_at >= bindparam("since"),
+)
+
+
 def unknown(connection: Connection, label: str, names: Iterable[str], since: datetime) -> set[str]:
     """Those of these of which nothing was learnt since then."""
     found = set(names)
     for chunk in chunks(sorted(found)):
-        query = select(table.c.child).where(table.c.label == label, table.c.child.in_(chunk), table.c.learnt_at >= since)
-        found -= set(connection.execute(query).scalars())
+        found -= set(connection.execute(_LEARNT, {"its_label": label, "names": list(chunk), "since": since}).scalars())
     return found
 
 

@@ -36,6 +36,7 @@ NOW = int(time.time()) // 15 * 15 - 15
 T = datetime.fromtimestamp(NOW, UTC)
 DEAD = "http://127.0.0.1:9"
 EAST = {"cluster": "east"}
+WEST = {"cluster": "west"}
 
 
 def moment(before: float) -> datetime:
@@ -156,13 +157,15 @@ def house(tmp_path: Path, prometheus: peers.Prometheus, peer: Peer) -> Iterator[
         yield house
 
 
-def labels_of(equipment: str, service: str = "voice", name: str = "Down") -> dict[str, str]:
-    return {"alertname": name, "service": service, "equipment": equipment} | EAST
+def labels_of(equipment: str, service: str = "voice", name: str = "Down", external: dict[str, str] = EAST) -> dict[str, str]:
+    return {"alertname": name, "service": service, "equipment": equipment} | external
 
 
-def sent(equipment: str, before: float, end: float | None = None, name: str = "Down") -> dict[str, Any]:
+def sent(
+    equipment: str, before: float, end: float | None = None, name: str = "Down", external: dict[str, str] = EAST
+) -> dict[str, Any]:
     """An alert as Alertmanager writes it in a webhook."""
-    labels = labels_of(equipment, name=name)
+    labels = labels_of(equipment, name=name, external=external)
     return {
         "status": "firing" if end is None else "resolved",
         "labels": labels,
@@ -368,6 +371,114 @@ def test_the_worker_looks_before_its_first_tick_so_that_what_is_over_is_not_judg
     house.worker.step()
     (of_it,) = [one for one in house.incidents() if one["equipment"] == "ended"]
     assert {impact["duration_seconds"] for impact in of_it["impacts"]} == {3015}
+
+
+# --- of several Prometheis -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our Prometheus does not show its configuration."""
+    monkeypatch.setattr(rule_series, "external", lambda _: None)
+
+
+def ends(house: House, equipment: str) -> dict[str | None, datetime | None]:
+    """By cluster."""
+    return {one.labels.get("cluster"): one.ends_at for one in house.alerts(equipment)}
+
+
+@pytest.mark.parametrize("are_known", [False, True], ids=["unheard", "heard"])
+@pytest.mark.parametrize("is_asked", [False, True], ids=["no Alertmanager", "Alertmanager"])
+def test_our_series_ends_no_alert_of_another_prometheus(
+    tmp_path: Path, prometheus: peers.Prometheus, peer: Peer, is_asked: bool, are_known: bool
+) -> None:
+    with House(tmp_path, prometheus.url, *[peer.url] * is_asked) as house:
+        if are_known:
+            house.hears(sent("fires", 300), sent("came-and-went", 2400, 1785))
+        house.hears(sent("ended", 1800, external=WEST))
+        house.derive()
+        house.look(2)
+        assert ends(house, "ended") == {"west": None, "east": moment(585)}  # ours was missed, and is none of theirs
+        before = house.found()
+        house.look(2)
+        assert house.found() == before
+
+
+def test_nor_does_one_that_is_looked_up(house: House) -> None:
+    with house.database.write() as connection:
+        heartbeat.beat(connection, reconcile.NAME, T)
+    house.hears(sent("ended", 3600, external=WEST), sent("long-ago", 19990, external=WEST), sent("long-ago", 19990))
+    house.derive()
+    house.look()
+    assert ends(house, "ended") == {"west": None}
+    assert ends(house, "long-ago") == {"west": None, "east": moment(18985)}
+
+
+def test_nor_does_our_series_let_an_alert_of_another_fire_on(house: House) -> None:
+    house.hears(sent("fires-for-long", 30000, 600, external=WEST))
+    house.derive()
+    house.look()
+    assert ends(house, "fires-for-long") == {"west": moment(600), "east": None}
+
+
+def test_an_alert_that_lacks_an_external_label_is_ours_if_all_lack_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the members of a pair have to."""
+    monkeypatch.setattr(rule_series, "external", lambda _: rule_series.External(EAST | {"replica": "a"}))
+    house.hears(sent("ended", 3600), sent("long-ago", 19990, external=WEST))
+    house.derive()
+    house.look()
+    assert ends(house, "ended") == {"east": moment(585)}
+    assert ends(house, "long-ago") == {"west": None, "east": moment(18985)}
+    assert house.alert("came-and-went").labels == labels_of("came-and-went")
+
+
+@pytest.mark.usefixtures("hidden")
+def test_of_a_hidden_prometheus_the_only_alert_with_the_labels_of_a_series_is_ended(house: House) -> None:
+    house.hears(sent("ended", 3600))
+    house.derive()
+    house.look()
+    assert ends(house, "ended") == {"east": moment(585)}
+
+
+@pytest.mark.usefixtures("hidden")
+def test_of_a_hidden_prometheus_nothing_is_ended_where_two_alerts_differ_by_external_labels_alone(house: House) -> None:
+    house.hears(sent("ended", 3600), sent("ended", 3600, external=WEST))
+    house.derive()
+    house.look(2)
+    assert ends(house, "ended") == {"east": None, "west": None}
+
+
+@pytest.mark.usefixtures("hidden")
+def test_nor_where_one_of_them_is_the_likelier_one(house: House) -> None:
+    with house.database.write() as connection:
+        heartbeat.beat(connection, reconcile.NAME, T)
+    house.hears(sent("fires", 300, external=WEST))
+    house.derive()
+    house.look()
+    with house.database.write() as connection:
+        heartbeat.beat(connection, reconcile.NAME, moment(1000))
+    house.hears(sent("fires", 300), sent("ended", 3600), sent("ended", 3600, external=WEST))
+    house.derive()
+    house.look()
+    assert ends(house, "ended") == {"east": None, "west": None}
+
+
+@pytest.mark.usefixtures("hidden")
+def test_also_where_the_other_one_was_over_long_ago(house: House) -> None:
+    with house.database.write() as connection:
+        heartbeat.beat(connection, reconcile.NAME, T)
+    house.hears(sent("long-ago", 19990, 18985), sent("long-ago", 19990, external=WEST))
+    house.derive()
+    house.look()
+    assert ends(house, "long-ago") == {"east": moment(18985), "west": None}
+
+
+@pytest.mark.usefixtures("hidden")
+def test_what_a_hidden_prometheus_adds_is_learnt_from_what_it_sent(house: House) -> None:
+    house.hears(sent("fires", 300), sent("came-and-went", 2400, 1785), sent("ended", 1800, external=WEST))
+    house.derive()
+    house.look(2)
+    assert ends(house, "ended") == {"west": None, "east": moment(585)}
 
 
 # --- Alertmanager's API ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from math import comb
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,15 @@ def noisy(users: list[int], share: float, seed: int) -> list[tuple[datetime, int
     return measured(*(round(each * source.gauss(1, share)) for each in users))
 
 
+def outnumbered(count: int, excess: int) -> list[int]:
+    """So many samples whose rising pairs outnumber the falling ones by so many: the older fall, one lies between, the rest rise."""
+    lost, older = comb(count, 2) - excess, 1
+    while older * (older + 1) <= lost:
+        older += 1
+    between = 2 * older + 1 - (lost - older * (older - 1))
+    return [*range(2 * older, 0, -2), between, *range(2 * older + 2, older + count + 1)]
+
+
 def test_steady_growth_is_its_own_band() -> None:
     assert growth(measured(*range(0, 3_100, 100))) == Trend(6_000, 6_000, 6_000)
 
@@ -32,6 +42,25 @@ def test_five_instants_are_the_fewest_that_leave_no_doubt() -> None:
     assert growth(measured(1, 2, 3, 4, 5))
     # with five, chance alone brings one falling pair more often than once in a hundred times
     assert growth(measured(1, 2, 3, 5, 4)) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "excess"),
+    # up to twelve samples 2.33 roots of n (n - 1) (2 n + 5) / 18, for more of them n (n - 1) / 4, rounded up
+    [(5, 10), (6, 13), (7, 16), (8, 19), (9, 23), (10, 27), (11, 30), (12, 34), (13, 39), (14, 46), (15, 53), (16, 60), (31, 233)],
+)
+def test_growth_is_what_chance_makes_less_than_once_in_a_hundred_times_and_half_of_all_pairs(count: int, excess: int) -> None:
+    assert growth(measured(*outnumbered(count, excess)))
+    assert growth(measured(*outnumbered(count, excess - 1))) is None
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_fewer_than_five_samples_are_no_growth_however_fast(count: int) -> None:
+    assert growth(measured(*(each * 10_000 for each in range(count)))) is None
+
+
+def test_a_single_user_an_hour_is_growth() -> None:
+    assert growth([(STARTED_AT + number * timedelta(hours=1), number) for number in range(5)]) == Trend(1, 1, 1)
 
 
 @pytest.mark.parametrize("users", [[7] * 31, [*range(31, 0, -1)], [0, 0, 0, 0, 0], [5, 1] * 15])
@@ -82,6 +111,15 @@ def test_of_growth_that_speeds_up_the_band_holds_the_slower_part() -> None:
     assert newer
     assert (found.users_per_hour, found.low) == (36_000, whole.low)
     assert whole.low < newer.low
+
+
+@pytest.mark.parametrize(("count", "newer"), [(5, 3), (30, 16), (31, 16), (60, 31)])
+def test_the_newer_half_ends_at_the_sample_in_the_middle(count: int, newer: int) -> None:
+    speeding = measured(*(n * n for n in range(count)))
+    found, half = growth(speeding), trend(speeding[-newer:])
+    assert found
+    assert half
+    assert found.users_per_hour == half.users_per_hour
 
 
 def test_growth_that_has_ended_is_over_after_half_the_time() -> None:
@@ -138,3 +176,12 @@ def test_the_slopes_are_exact(given_samples: list[tuple[datetime, int]]) -> None
     half, quarter = len(slopes) // 2, (len(slopes) - 1) // 4
     middle = slopes[half] if len(slopes) % 2 else (slopes[half - 1] + slopes[half]) / 2
     assert trend(given_samples) == Trend(middle, slopes[quarter], slopes[-1 - quarter])
+
+
+def test_slopes_that_a_float_cannot_tell_apart_keep_their_order() -> None:
+    million = 10**6
+    # the second slope is the smaller one, by a part in 10**18
+    first, second = timedelta(microseconds=million**2 - 1), timedelta(microseconds=million**2 + million - 1)
+    found = trend([(STARTED_AT, 0), (STARTED_AT + first, million), (STARTED_AT + first + second, 2 * million + 1)])
+    assert found
+    assert found.low < found.users_per_hour < found.high

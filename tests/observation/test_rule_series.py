@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from examples import peers
 from receiver.catalogue import Catalogue, Service
@@ -17,17 +18,18 @@ from receiver.observation import rule_series
 from receiver.observation.past import fingerprint
 from receiver.observation.prometheus import Prometheus, QueryFailed
 from receiver.observation.rule_series import (
-    Known,
+    External,
     Stretch,
     deleted_rules,
+    external,
     external_labels,
     held_since,
-    labels_of,
     matchers_of,
     read,
 )
 from receiver.settings import PrometheusSettings
 from tests import backfilled
+from tests.fakes.faults import FakeServer
 from tests.fakes.prometheus import FakePrometheus
 from tests.programs import PEERS
 
@@ -179,7 +181,7 @@ def test_the_end_of_alerts_is_looked_for_further_and_further_back(brief: Prometh
         name: {"alertname": "Down", "service": "voice", "equipment": name, "cluster": "east"}
         for name in ("fires", "once", "before", "never")
     }
-    found = rule_series.last_stretches(brief, alerts, "equipment", UNTIL)
+    found = rule_series.last_stretches(brief, alerts, "equipment", UNTIL, lambda labels: [dict(labels)["equipment"]])
     assert {name: one.last for name, one in found.items()} == {"fires": moment(0), "once": moment(7000), "before": moment(14010)}
 
 
@@ -194,14 +196,6 @@ def test_fingerprints_are_alertmanagers_own(version: str) -> None:
     whole = [alert for alert in alerts if "instance" not in alert["labels"]]
     assert len(whole) > 100
     assert all(fingerprint(alert["labels"].items()) == alert["fingerprint"] for alert in whole)
-
-
-def test_alerts_are_found_by_the_labels_of_their_series() -> None:
-    alerts = {"a": {"alertname": "X", "node": "1", "cluster": "east"}, "b": {"alertname": "X", "node": "2", "cluster": "east"}}
-    known = Known(alerts)
-    assert known.around(labels_of({"__name__": "ALERTS", "alertstate": "firing", "alertname": "X", "node": "2"})) == ["b"]
-    assert sorted(known.around((("alertname", "X"),))) == ["a", "b"]
-    assert known.around((("alertname", "X"), ("node", "3"))) == []
 
 
 def service(*match: str) -> Service:
@@ -241,6 +235,42 @@ def rules_file(folder: Path, *names: str, expr: str = "vector(1)") -> Path:
 
 def alert(name: str) -> Alert:
     return Alert("alertmanager", name, UNTIL, None, {"alertname": name}, {}, "")
+
+
+def test_what_relabelling_sets_is_told_apart_from_what_it_drops(tmp_path: Path) -> None:
+    config: dict[str, Any] = {"global": {"external_labels": {"cluster": "east", "dc": "eu1", "replica": "a"}}}
+    drop = {"action": "labeldrop", "regex": "replica"}
+    cut = {"source_labels": ["dc"], "regex": r"(.+)\d+", "target_label": "dc"}
+    upper = {"action": "uppercase", "source_labels": ["severity"], "target_label": "SEVERITY"}
+    config["alerting"] = {"alert_relabel_configs": [drop, cut, upper]}
+    with peers.Prometheus(PEERS, tmp_path, config) as server:
+        client = Prometheus(PrometheusSettings(url=server.url))
+        assert external(client) == External({"cluster": "east", "dc": "eu1"}, frozenset({"dc", "SEVERITY"}))
+        client.close()
+
+
+def test_relabelling_for_one_alertmanager_counts_too() -> None:
+    """Since Prometheus 2.51."""
+    shown = """\
+global:
+  external_labels:
+    cluster: east
+alerting:
+  alertmanagers:
+  - alert_relabel_configs:
+    - regex: (.*)
+      target_label: team
+      replacement: core
+      action: replace
+    - regex: replica
+      action: labeldrop
+"""
+    app = Flask(__name__)
+    app.add_url_rule("/api/v1/status/config", view_func=lambda: {"status": "success", "data": {"yaml": shown}})
+    with FakeServer(app) as server:
+        client = Prometheus(PrometheusSettings(url=server.url))
+        assert external(client) == External({"cluster": "east"}, frozenset({"team"}))
+        client.close()
 
 
 def test_a_real_prometheus_marks_ends_and_only_ends(tmp_path: Path) -> None:
