@@ -1,6 +1,7 @@
-"""Real Alertmanagers in a cluster, or parted, and a real Prometheus that sends to them: quick, and made to misbehave by the test.
+"""Real Alertmanagers in a cluster that can be cut, and a real Prometheus that sends to them: quick, and made to misbehave.
 
-A `Door` is a TCP port that a test opens and shuts: behind it a receiver goes away and comes back, and a parted cluster is healed.
+A `Door` is a TCP port that a test opens and shuts: behind it a receiver, or the other half of a site, goes away and comes back. A
+`GossipDoor` leads to one member of a cluster, by TCP and UDP, and is shut to some of the others while the cluster is cut.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import socket
 import socketserver
 import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,72 @@ class Door:
         self._server = None
 
 
-class _Doorkeeper(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
+class GossipDoor:
+    """The address that a member of a cluster tells the others, by TCP and UDP, for gossip takes both. It listens behind it."""
 
-    def __init__(self, port: int, to: int) -> None:
-        super().__init__(("127.0.0.1", port), _Passage)
-        self.to, self.streams, self.lock = to, set[socket.socket](), threading.Lock()
+    def __init__(self) -> None:
+        self.port, self.member_port = peers.free_port(), peers.free_port()
+        self.shut_to: Sequence[Alertmanager] = ()
+        self._streams = _Doorkeeper(self.port, self.member_port, self._admits_stream)
+        self._datagrams = _Forwarder(self.port, self.member_port, self._admits_datagram)
+
+    def close(self) -> None:
+        self._streams.close()
+        self._datagrams.close()
+
+    def _admits_stream(self, from_port: int) -> bool:
+        # it may come from any port: only the machine knows whose it is
+        return not any(one.process and _holds(one.process.pid, from_port) for one in self.shut_to)
+
+    def _admits_datagram(self, from_port: int) -> bool:
+        # a member sends them from the port on which it listens
+        return not any(one.gossip and one.gossip.member_port == from_port for one in self.shut_to)
+
+
+def _holds(process: int, port: int) -> bool:
+    """Whether the TCP connection from this local port is of this process, as Linux tells."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    its = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}")}
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if str(descriptor.readlink()) in its:
+                return True
+    return False
+
+
+class _Forwarder(socketserver.UDPServer):
+    """Hands datagrams on. An answer takes no way back: gossip says in the datagram where it wants one."""
+
+    def __init__(self, port: int, to: int, admits: Callable[[int], bool]) -> None:
+        super().__init__(("127.0.0.1", port), socketserver.BaseRequestHandler)
+        self._to, self._admits = to, admits
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self._admits(client_address[1]):
+            self.socket.sendto(request[0], ("127.0.0.1", self._to))
+
+    def close(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Doorkeeper(socketserver.ThreadingTCPServer):
+    """Lets streams through; `admits` is asked of the port that one comes from."""
+
+    allow_reuse_address = True
+
+    def __init__(self, port: int, to: int, admits: Callable[[int], bool] = lambda _: True) -> None:
+        super().__init__(("127.0.0.1", port), _Passage)
+        self.to, self.streams, self.lock = to, set[socket.socket](), threading.Lock()
+        self._admits = admits
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return self._admits(client_address[1])
 
     def close(self) -> None:
         self.shutdown()
@@ -128,20 +187,25 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 class Alertmanager(peers.Server):
-    """One real Alertmanager, as a member of a cluster if it has a `cluster_port`. It knows `friends` (ports) from the start."""
+    """One real Alertmanager, a member of a cluster if there is a door to it for `gossip`. It knows its `friends` from the start."""
 
-    def __init__(self, folder: Path, config: Mapping[str, object], cluster_port: int | None = None, *friends: int) -> None:
+    def __init__(
+        self, folder: Path, config: Mapping[str, object], gossip: GossipDoor | None = None, friends: Sequence[GossipDoor] = ()
+    ) -> None:
         self._config = peers.write_config(folder.resolve() / "alertmanager.yml", config)
-        self.data, self.cluster_port = folder.resolve() / "data", cluster_port
+        self.data, self.gossip = folder.resolve() / "data", gossip
         port = peers.free_port()
-        gossip = [f"--cluster.listen-address=127.0.0.1:{cluster_port}" if cluster_port else "--cluster.listen-address="]
-        if cluster_port:
-            gossip += [f"--cluster.peer=127.0.0.1:{friend}" for friend in friends]
-            gossip += [
-                f"--cluster.advertise-address=127.0.0.1:{cluster_port}",
+        flags = ["--cluster.listen-address="]
+        if gossip:
+            flags = [
+                f"--cluster.listen-address=127.0.0.1:{gossip.member_port}",
+                f"--cluster.advertise-address=127.0.0.1:{gossip.port}",
+                *(f"--cluster.peer=127.0.0.1:{friend.port}" for friend in friends),
                 "--cluster.peer-timeout=500ms",
                 "--cluster.gossip-interval=20ms",  # ten of it decide when a cluster has settled
                 "--cluster.pushpull-interval=500ms",
+                "--cluster.probe-interval=250ms",  # four of it in vain, and a member is taken for dead
+                "--cluster.probe-timeout=200ms",
                 "--cluster.reconnect-interval=500ms",
             ]
         command = [
@@ -149,8 +213,9 @@ class Alertmanager(peers.Server):
             f"--config.file={self._config}",
             f"--storage.path={self.data}",
             f"--web.listen-address=127.0.0.1:{port}",
+            f"--web.external-url=http://127.0.0.1:{port}",  # what it sends says whose it is
             "--alerts.gc-interval=1s",
-            *gossip,
+            *flags,
         ]
         super().__init__("alertmanager", command, folder, f"http://127.0.0.1:{port}", "/-/ready")
 
@@ -216,7 +281,7 @@ def config(
 class Prometheus(peers.Prometheus):
     """A real Prometheus that watches the plant four times a second by our own rules, and sends to these Alertmanagers."""
 
-    def __init__(self, folder: Path, plant: Plant, alertmanagers: Sequence[Alertmanager]) -> None:
+    def __init__(self, folder: Path, plant: Plant, alertmanagers: Sequence[Alertmanager | Door]) -> None:
         self._queue_rules = folder.resolve() / "queues.rules.yml"
         folder.mkdir(parents=True, exist_ok=True)
         self._queue_rules.write_text(QUEUE_RULES)

@@ -1,7 +1,7 @@
 """What the tests of a cluster of Alertmanagers share: the site that they break, and a receiver that can go away and come home."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -16,40 +16,62 @@ from receiver.storage import heartbeat
 from receiver.storage import incidents as store
 from receiver.storage.tables import notifications
 from tests.fakes.memory import MemoryTarget
-from tests.integration.alertmanagers import ENDS_WITHIN, USERS, Alertmanager, Door, Plant, Prometheus, config
+from tests.integration.alertmanagers import ENDS_WITHIN, USERS, Alertmanager, Door, GossipDoor, Plant, Prometheus, config
 from tests.receiver import Receiver
 
 HOLD = timedelta(seconds=4)
 PATIENCE = 25
 """Seconds; all that is waited for takes two or three, and the hold."""
-OF_THE_CLUSTER = 'equipment=~"trio|regrouped|gap-.|inhibit.+|silenced"'
-OF_THE_PAIR = 'equipment="twin"'
+OF_THE_CLUSTER = 'equipment=~"trio|cut-.+|regrouped|gap-.|inhibit.+|silenced"'
 OF_THE_LONE = 'equipment=~"forgotten|unseen|"'  # and those without equipment
 
 
 class Site:
     """All that runs while these tests do. Prometheus and Alertmanager start slowly, so they are shared.
 
-    `prometheus` watches `plant` and sends to the cluster of three, to the `left` one of a parted pair and to the `lone` one;
-    `other` watches `other_plant`, which a test breaks a little later, and sends to the `right` one alone. `doomed` watches
-    `doomed_plant` and sends to the lone one. What is sent to the receiver goes through `door`.
+    The cluster has two halves. In the near one are two Alertmanagers and `prometheus`, which watches `plant`; in the far one the
+    third and `other`, which watches `other_plant`: the same network, as it is seen from there. Both send to all three, until the
+    cluster is cut. Outside of it is the `lone` one: `prometheus` sends to it, and `doomed`, which watches `doomed_plant`. What is
+    sent to the receiver goes through `door`, from either half.
     """
 
     def __init__(self, folder: Path, plants: tuple[Plant, Plant, Plant]) -> None:
         self.plant, self.other_plant, self.doomed_plant = plants
-        self.door, self.between = Door(), Door()
-        ports = [peers.free_port() for _ in range(5)]
+        self.door = Door()
         # each tells of what its own tests break alone
-        trio, pair = config(self.door.url, OF_THE_CLUSTER), config(self.door.url, OF_THE_PAIR)
-        lone = config(self.door.url, OF_THE_LONE, group_by=["equipment", "service"])
-        self.cluster = [Alertmanager(folder / f"cluster-{n}", trio, ports[n], *ports[:3]) for n in range(3)]
-        self.left = Alertmanager(folder / "left", pair, ports[3])
-        self.right = Alertmanager(folder / "right", pair, ports[4], self.between.port)
+        cluster, lone = config(self.door.url, OF_THE_CLUSTER), config(self.door.url, OF_THE_LONE, group_by=["equipment", "service"])
+        self._gossip = [GossipDoor() for _ in range(3)]
+        self.cluster = [Alertmanager(folder / f"cluster-{n}", cluster, own, self._gossip) for n, own in enumerate(self._gossip)]
+        *self.near, self.far = self.cluster
+        self._across = {Door(): one for one in self.cluster}
+        *to_near, to_far = self._across
         self.lone = Alertmanager(folder / "lone", lone)
-        self.prometheus = Prometheus(folder / "prometheus", self.plant, [*self.cluster, self.left, self.lone])
-        self.other = Prometheus(folder / "other", self.other_plant, [self.right])
+        self.prometheus = Prometheus(folder / "prometheus", self.plant, [*self.near, to_far, self.lone])
+        self.other = Prometheus(folder / "other", self.other_plant, [*to_near, self.far])
         self.doomed = Prometheus(folder / "doomed", self.doomed_plant, [self.lone])
-        self.servers = (*self.cluster, self.left, self.right, self.lone, self.prometheus, self.other, self.doomed)
+        self.servers = (*self.cluster, self.lone, self.prometheus, self.other, self.doomed)
+        self.heal()
+
+    def cut(self) -> None:
+        """Nothing gets from one half of the cluster to the other any more: neither gossip nor alerts."""
+        *to_near, to_far = self._gossip
+        for gossip in to_near:
+            gossip.shut_to = [self.far]
+        to_far.shut_to = self.near
+        for door in self._across:
+            door.shut()
+
+    def heal(self) -> None:
+        for gossip in self._gossip:
+            gossip.shut_to = ()
+        for door, alertmanager in self._across.items():
+            door.open(int(alertmanager.url.rpartition(":")[2]))
+
+    def shut(self) -> None:
+        for door in (self.door, *self._across):
+            door.shut()
+        for gossip in self._gossip:
+            gossip.close()
 
     def is_ready(self) -> bool:
         watchers = (self.prometheus, self.other, self.doomed)
@@ -134,10 +156,13 @@ class House:
             rows = connection.execute(notifications.select().where(notifications.c.learnt == "webhook"))
             return [json.loads(row.body) for row in rows]
 
-    def told(self, label: str, value: str, status: str = "firing") -> int:
-        """How many of these bodies say this of an alert with this label."""
+    def told(self, label: str, value: str, status: str = "firing", tellers: Sequence[Alertmanager] = ()) -> int:
+        """How many of these bodies say this of an alert with this label; of `tellers`, if there are some, only theirs."""
+        urls = {one.url for one in tellers or (*self.site.cluster, self.site.lone)}
         return sum(
-            any(one["status"] == status and one["labels"].get(label) == value for one in body["alerts"]) for body in self.heard()
+            any(one["status"] == status and one["labels"].get(label) == value for one in body["alerts"])
+            for body in self.heard()
+            if body["externalURL"] in urls
         )
 
     def ticked_at(self) -> datetime:
@@ -166,11 +191,15 @@ class House:
             ]
         return "\n".join(lines)
 
-    def is_as_prometheus_tells(self, unit: str, watcher: Prometheus | None = None) -> None:
-        """One incident of this equipment, from the first sample that shows it down to the evaluation that ended its alerts."""
-        watcher, one = watcher or self._prometheus, self.incident(unit)
-        first, last = watcher.fired("equipment", unit)
-        assert is_start(one.failure_started_at, min(watcher.down_since(unit), first)), self.story()
+    def is_as_prometheus_tells(self, unit: str, last_seen_by: Prometheus | None = None) -> None:
+        """One incident of this equipment, from the first sample that shows it down to the evaluation that ended its alerts.
+
+        `last_seen_by`: the Prometheus that saw it down for longer, if that is another one.
+        """
+        one = self.incident(unit)
+        first, _ = self._prometheus.fired("equipment", unit)
+        _, last = (last_seen_by or self._prometheus).fired("equipment", unit)
+        assert is_start(one.failure_started_at, min(self._prometheus.down_since(unit), first)), self.story()
         assert one.restored_at is not None
         assert last < one.restored_at <= last + ENDS_WITHIN, self.story()
         services = {alert.labels["service"] for alert in self.alerts(one)}

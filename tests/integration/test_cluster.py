@@ -1,28 +1,27 @@
-"""Time and truth on real Alertmanagers: clustered, parted, reloaded, restarted, silent, and a receiver that was away.
+"""Time and truth on real Alertmanagers: clustered, cut in two, reloaded, restarted, silent, and a receiver that was away.
 
 Whatever they do, each failure is one incident with one ticket, and begins and ends when Prometheus says so.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from examples import peers
-from tests.integration.alertmanagers import ENDS_WITHIN, SECOND, USERS, config, plant
+from tests.integration.alertmanagers import ENDS_WITHIN, SECOND, USERS, Alertmanager, config, plant
 from tests.integration.cluster_site import HOLD, OF_THE_CLUSTER, PATIENCE, House, Site, is_start
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
-        nodes = ("spare", "trio", "twin", "regrouped", "inhibiting", "inhibited", "silenced", "forgotten", "unseen")
-        gap = [f"gap-{letter}" for letter in "abcd"]
-        plants = tuple(stack.enter_context(plant(*nodes, *gap)) for _ in range(3))
+        nodes = ("spare", "trio", "regrouped", "inhibiting", "inhibited", "silenced", "forgotten", "unseen")
+        cut, gap = ("cut-before", "cut-within"), [f"gap-{letter}" for letter in "abcd"]
+        plants = tuple(stack.enter_context(plant(*nodes, *cut, *gap)) for _ in range(3))
         site = Site(tmp_path_factory.mktemp("site"), plants)
-        stack.callback(site.door.shut)
-        stack.callback(site.between.shut)
+        stack.callback(site.shut)
         for server in site.servers:
             stack.enter_context(server)
         peers.wait_until("the site to be ready", site.is_ready, 40)
@@ -45,29 +44,61 @@ def test_three_in_a_cluster_make_one_incident_and_one_ticket(site: Site, tmp_pat
         assert house.tickets("trio") == [(house.incident("trio").id, True)]
 
 
-def test_a_parted_pair_with_two_starts_of_one_alert_makes_one_incident_before_and_after_it_is_healed(
+def test_each_half_of_a_cluster_that_is_cut_in_two_goes_on_telling_and_each_failure_is_one_incident(
     site: Site, tmp_path: Path
 ) -> None:
-    assert (site.left.knows(), site.right.knows()) == (1, 1)
-    with House(site, tmp_path) as house:
-        site.plant.down.add("twin")
-        house.work_until("the first to tell", lambda: house.is_("open", "twin"))
-        site.other_plant.down.add("twin")
-        house.work_until("two starts of each alert", lambda: len(house.alerts(house.incident("twin"))) == 2 * len(USERS))
-        house.work_until("the ticket", lambda: house.tickets("twin"))
-        site.between.open(int(site.left.cluster_port))
-        peers.wait_until("the pair to be healed", lambda: site.left.knows() == site.right.knows() == 2, PATIENCE)
+    with House(site, tmp_path) as house, contextlib.ExitStack() as stack:
+        peers.wait_until("one cluster", lambda: _members(site) == [3, 3, 3], PATIENCE)
+        site.plant.down.add("cut-before")
+        house.work_until("the incident", lambda: house.is_("open", "cut-before"))
+        site.other_plant.down.add("cut-before")
+        peers.wait_until("all to know it", lambda: all(one.active("equipment", "cut-before") for one in site.cluster), PATIENCE)
+        peers.wait_until("both to see it", lambda: site.other.fires("equipment", "cut-before"), PATIENCE)
+        house.work_until("the ticket", lambda: house.tickets("cut-before"))
+
+        site.cut()
+        stack.callback(site.heal)
+        house.work_until("the cluster to be cut", lambda: _members(site) == [2, 2, 1])
+        _tell_again(house, "cut-before", site.near, [site.far])
+        site.plant.down.add("cut-within")
+        house.work_until("the first half to tell of another failure", lambda: house.is_("open", "cut-within"))
+        site.other_plant.down.add("cut-within")
+        house.work_until("two starts of each alert", lambda: len(house.alerts(house.incident("cut-within"))) == 2 * len(USERS))
+        site.plant.down.remove("cut-before")
+        house.work_until("one half to tell of the end", lambda: house.told("equipment", "cut-before", "resolved", site.near))
+        _tell_again(house, "cut-before", [site.far])
+        assert not house.told("equipment", "cut-before", "resolved", [site.far])
+        site.other_plant.down.remove("cut-before")
+        house.work_until("the other to tell of it", lambda: house.told("equipment", "cut-before", "resolved", [site.far]))
+        assert _members(site) == [2, 2, 1]
+
+        stack.close()
+        house.work_until("the cluster to be healed", lambda: _members(site) == [3, 3, 3])
+        assert house.is_("open", "cut-within")
         site.plant.down.clear()
-        house.work_until("the first to tell of the end", lambda: house.told("equipment", "twin", "resolved"))
+        house.work_until("one half to tell of the end", lambda: house.told("equipment", "cut-within", "resolved"))
         site.other_plant.down.clear()
-        house.work_until("its end", lambda: house.is_("closed", "twin"))
-        one = house.incident("twin")
-        started = min(site.prometheus.down_since("twin"), site.prometheus.fired("equipment", "twin")[0])
-        assert is_start(one.failure_started_at, started), house.story()
+        house.work_until("the ends", lambda: house.is_("closed", "cut-within") and house.is_("closed", "cut-before"))
+        house.is_as_prometheus_tells("cut-before", site.other)
+        one = house.incident("cut-within")
+        (first, first_end), (_, last_end) = (watcher.fired("equipment", "cut-within") for watcher in (site.prometheus, site.other))
+        assert is_start(one.failure_started_at, min(site.prometheus.down_since("cut-within"), first)), house.story()
         assert one.restored_at is not None
-        (_, first_end), (_, last_end) = (watcher.fired("equipment", "twin") for watcher in (site.prometheus, site.other))
         assert first_end < one.restored_at <= last_end + ENDS_WITHIN, house.story()
-        assert house.tickets("twin") == [(one.id, True)]
+        for unit in ("cut-before", "cut-within"):
+            assert house.tickets(unit) == [(house.incident(unit).id, True)]
+
+
+def _members(site: Site) -> list[int]:
+    """How many each of the cluster knows, itself among them."""
+    return [one.knows() for one in site.cluster]
+
+
+def _tell_again(house: House, unit: str, *halves: Sequence[Alertmanager]) -> None:
+    """Each of these halves tells once more that this fires."""
+    told = lambda: [house.told("equipment", unit, "firing", half) for half in halves]  # noqa: E731
+    before = told()
+    house.work_until("it to be told again", lambda: all(now > then for now, then in zip(told(), before, strict=True)))
 
 
 def test_a_reload_that_changes_the_grouping_doubles_nothing(site: Site, tmp_path: Path) -> None:
