@@ -22,14 +22,14 @@ demo: .venv/demo .peers/ready ## the main job on real parts in about two minutes
 
 .PHONY: test
 test: lint .venv/dev .peers/ready .peers/tools ## every gate and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # every test that starts one of them or asks promtool or amtool
 NEWER_TESTS := tests/observation tests/incidents/test_methods_live.py tests/integration tests/rules tests/grafana_dashboards tests/test_demo_history.py \
 	tests/test_docs.py tests/helm tests/catalogue/test_matchers.py
 .PHONY: test-newer
 test-newer: .venv/dev .peers-newer/ready .peers/tools ## the tests of Prometheus and Alertmanager, with newer versions
-	ART58_PEERS=.peers-newer $(BIN)/python -m pytest $(NEWER_TESTS)
+	ART58_PEERS=.peers-newer $(BIN)/python -m pytest -n auto $(NEWER_TESTS)
 
 .PHONY: lint
 lint: .venv/dev ## ruff, mypy --strict, import-linter

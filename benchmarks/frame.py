@@ -22,7 +22,7 @@ def scratch() -> Iterator[Path]:
     """A folder beside the code, as the folder for temporary files is memory on many machines. Goes away on SIGTERM too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     (ROOT / "var").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "var"))
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{os.getpid()}-", dir=ROOT / "var"))
     try:
         yield folder
     finally:

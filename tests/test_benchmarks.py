@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = {
     "ratio_bare_1",
@@ -29,65 +27,45 @@ KEYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def run() -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks.intake", "--json", "--seconds", "1", "--rounds", "1"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+def measured(name: str, *options: str) -> dict[str, Any]:
+    """The figures on the last line, the only one in JSON, of a run that succeeds and leaves no folder behind."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--json", *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        out, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, out + errors
+    # others may measure here at the same time: only its own
+    assert not list((ROOT / "var").glob(f"bench-{run.pid}-*"))
+    lines = out.splitlines()
+    assert [line for line in lines if line.startswith("{")] == lines[-1:]
+    figures: dict[str, Any] = json.loads(lines[-1])
+    return figures
 
 
-@pytest.fixture(scope="module")
-def figures(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return found
-
-
-def test_the_benchmark_ends_with_one_line_of_json_that_has_every_figure(
-    run: subprocess.CompletedProcess[str], figures: dict[str, Any]
-) -> None:
+def test_the_intake_takes_in_bodies_of_both_sizes_and_every_request_is_stored() -> None:
+    figures = measured("intake", "--seconds", "1", "--rounds", "1")
     assert figures.keys() >= KEYS
-    assert sum(line.startswith("{") for line in run.stdout.splitlines()) == 1
-
-
-def test_no_request_of_the_benchmark_fails_and_what_was_answered_is_stored(
-    run: subprocess.CompletedProcess[str], figures: dict[str, Any]
-) -> None:
-    assert (figures["failed"], figures["lost"], run.returncode) == (0, 0, 0), run.stdout + run.stderr
-
-
-def test_both_servers_take_in_bodies_of_both_sizes(figures: dict[str, Any]) -> None:
+    assert (figures["failed"], figures["lost"]) == (0, 0)
     assert all(figures[key] > 0 for key in KEYS - {"failed", "lost"})
 
 
-def test_the_benchmark_leaves_no_folder_behind(run: subprocess.CompletedProcess[str]) -> None:
-    assert run.returncode == 0
-    assert not list((ROOT / "var").glob("bench-*"))
-
-
 def test_a_tick_over_many_incidents_asks_no_more_than_one_over_few() -> None:
-    command = [sys.executable, "-m", "benchmarks.tick", "--json", "--rounds", "2"]
     asked = []
     for size in (8, 40):
-        run = subprocess.run([*command, "--size", str(size)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-        figures = json.loads(run.stdout.splitlines()[-1])
+        figures = measured("tick", "--rounds", "2", "--size", str(size))
         names = ("seconds", "first_seconds", "bare_seconds", "ratio_bare")
         assert all(figures[f"{name}_{size}"] > 0 for name in names)
         assert figures["peak_mib"] > 0
         asked.append(figures["queries"])
     assert 0 < asked[0] == asked[1] <= 10
-    assert not list((ROOT / "var").glob("bench-*"))
 
 
 def test_a_tree_of_much_equipment_is_totalled_by_queries_in_batches() -> None:
-    command = [sys.executable, "-m", "benchmarks.topology", "--json", "--rounds", "1", "--size", "400"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    figures = json.loads(run.stdout.splitlines()[-1])
+    figures = measured("topology", "--rounds", "1", "--size", "400")
     assert all(figures[f"seconds_{case}_400"] > 0 for case in ("whole", "part"))
 
 
 def test_the_forecast_is_scored_beside_what_anybody_could_foretell() -> None:
-    command = [sys.executable, "-m", "benchmarks.forecast", "--json", "--outages", "10", "--noise", "0.02"]
-    runs = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True) for _ in range(2)]
-    figures, again = (json.loads(run.stdout.splitlines()[-1]) for run in runs)
+    figures, again = (measured("forecast", "--outages", "10", "--noise", "0.02") for _ in range(2))
     scores = {name for name in figures if name.endswith("noise_2")}
     assert len(scores) == 14
     assert {name: figures[name] for name in scores} == {name: again[name] for name in scores}
@@ -97,3 +75,10 @@ def test_the_forecast_is_scored_beside_what_anybody_could_foretell() -> None:
     assert figures["error_minutes_trend_noise_2"] < 6
     assert figures["false_alarms_ratio_least_squares_noise_2"] < 0.5
     assert figures["band_trend_noise_2"] > 0.5
+
+
+def test_a_backtest_is_as_fast_as_it_says_and_judges_nothing_otherwise_for_it() -> None:
+    figures = measured("backtest", "--days", "2", "--failures", "8", "--rounds", "1", "--sample-hours", "3")
+    assert (figures["days"], figures["failures"], figures["same"]) == (2, 8, True)
+    assert all(figures[name] > 0 for name in ("seconds", "ratio", "ticks", "peak_mib", "incidents"))
+    assert figures["ticks"] < figures["steps"]
