@@ -3,7 +3,10 @@
 The clock matters more than the webhook: an outage becomes major by lasting, with no new alert.
 """
 
+import gc
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -45,6 +48,21 @@ class Ticked(msgspec.Struct, frozen=True):
     next_at: datetime | None
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A tick makes objects by the hundred thousand that live until its end, none in a cycle: to look through them again and again
+    takes the garbage collector a fifth of its time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_uncollected()
 def tick(
     database: Database,
     observer: Observer,
@@ -164,10 +182,11 @@ def _accident_days(database: Database, calendar: Calendar, now: datetime) -> dic
     days: dict[str | None, set[date]] = defaultdict(set)
     with database.read() as connection:
         for incident in store.failing_since(connection, since):
-            first, last = max(incident.failure_started_at, since), incident.restored_at or now
-            for ahead in range((in_japan(last, "now").date() - in_japan(first, "start").date()).days + 1):
-                for unit in incident.units or (incident.equipment,):
-                    days[unit].add(in_japan(first, "start").date() + timedelta(days=ahead))
+            first = in_japan(max(incident.failure_started_at, since), "start").date()
+            last = in_japan(incident.restored_at or now, "now").date()
+            its = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+            for unit in incident.units or (incident.equipment,):
+                days[unit].update(its)
     return days
 
 

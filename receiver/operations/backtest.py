@@ -5,6 +5,7 @@ answer of Prometheus changed, no moment passed on which anything hangs.
 """
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
@@ -32,7 +33,7 @@ from receiver.storage import incidents as store
 from receiver.storage.in_memory import InMemory
 
 CHECKPOINT_SECONDS = 5
-"""How much work is lost at most when it is interrupted."""
+"""So much work, and five minutes of the past, is lost at most when it is killed or Prometheus stops answering."""
 
 NEW = 4 * SLOT
 """So long after a failure, what is compared with other times may first be comparable."""
@@ -122,6 +123,7 @@ class Backtest:
 
     def run(self, progress: Callable[[Progress], None] = lambda _: None, *, every_step: bool = False) -> None:
         """To the end of the time. Raises Unanswered, and may be interrupted: then a new one with the same file goes on.
+        Nothing is lost if it is `progress` that raises KeyboardInterrupt, else what was done since the last checkpoint.
 
         `every_step`: none is passed over. The outcome is the same.
         """
@@ -130,7 +132,11 @@ class Backtest:
             if (new := floor(self._now, SLOT)) != slot:
                 slot = new
                 self._keep()  # what is kept in memory besides the store is anew in each slot
-                progress(Progress(self._now, self._share(), self.ticks))
+                try:
+                    progress(Progress(self._now, self._share(), self.ticks))
+                except KeyboardInterrupt:
+                    self._keep(at_once=True)
+                    raise
             self._prometheus.present = self._now
             self._take_in()
             self._prometheus.forget_asked()
@@ -142,7 +148,7 @@ class Backtest:
                 self._now += self._past.step
             else:
                 self._now = min(self._next(ticked), self._past.until + self._past.step)
-        self._keep(finished=True)
+        self._keep(at_once=True)
         progress(Progress(self._past.until, 1.0, self.ticks))
 
     def _take_in(self) -> None:
@@ -170,10 +176,11 @@ class Backtest:
             if any(each.major_on_trend_at for each in known.latest):
                 return now + past.step  # it is foretold from the present on
             coming += [self._prometheus.same_until(), *([ticked.next_at] if ticked.next_at else [])]
-            coming += [moment for moment in known.passing if moment > now]
+            coming += known.passing[bisect_right(known.passing, now) :][:1]
             coming += [floor(now, SLOT) + SLOT] if self._is_compared(known.living) else []
             coming += self._slots_of_meetings(known.living)
-        return min((past.step_of(moment) for moment in coming if moment > now), default=past.until + past.step)
+        soonest = min((moment for moment in coming if moment > now), default=None)
+        return past.step_of(soonest) if soonest else past.until + past.step
 
     def _known_of_the_living(self) -> "_Known":
         """What the store has of the incidents that the clock can change; the same until it is written again."""
@@ -181,7 +188,7 @@ class Backtest:
             with self.database.read() as connection:
                 living = store.living(connection)
                 latest = store.latest_conclusions(connection, (incident.id for incident in living))
-                learnt = replay.learnt_at(connection) if living else []
+                learnt = replay.learnt_since(connection, floor(self._now, SLOT) - LEARNT_ANEW) if living else []
             conclusions = list(chain.from_iterable(latest.values()))
             passing = {*self._passing(living, conclusions), *(moment + LEARNT_ANEW + _JUST_AFTER for moment in learnt)}
             self._known = _Known(self.database.writes, living, conclusions, sorted(passing))
@@ -216,8 +223,8 @@ class Backtest:
 
     # --- going on where it was left -------------------------------------------------------------------------------------------
 
-    def _keep(self, *, finished: bool = False) -> None:
-        if self._file is None or (not finished and time.monotonic() - self._saved < CHECKPOINT_SECONDS):
+    def _keep(self, *, at_once: bool = False) -> None:
+        if self._file is None or (not at_once and time.monotonic() - self._saved < CHECKPOINT_SECONDS):
             return
         with self.database.write() as connection:
             heartbeat.beat(connection, _CURSOR, self._now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from receiver.model import Act, Deed
 from receiver.storage.tables import acts as table
@@ -21,11 +21,15 @@ def add(connection: Connection, incident_id: str, at: datetime, who: str, why: s
     connection.execute(insert(table).values(incident_id=incident_id, at=at, who=who, why=why, deed=_JSON.encode(deed).decode()))
 
 
+# built once: that takes longer than to ask it for a few incidents
+_OF_INCIDENTS = select(table).where(table.c.incident_id.in_(bindparam("ids", expanding=True))).order_by(table.c.id)
+
+
 def of_incidents(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Act]]:
     """The acts on these incidents, in the order in which they were kept."""
     found: dict[str, list[Act]] = defaultdict(list)
     for chunk in chunks(sorted(set(incident_ids))):
-        for row in connection.execute(select(table).where(table.c.incident_id.in_(chunk)).order_by(table.c.id)):
+        for row in connection.execute(_OF_INCIDENTS, {"ids": list(chunk)}):
             found[row.incident_id].append(_act(row))
     return found
 

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,19 +65,14 @@ class _Reading:
 
     def execute(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Result[Any]:
         question = _question(statement, parameters or {})
-        answer = self._remembered.get(question) if question else None
+        answer = self._remembered.get(question)
         if answer is None:
             self._connection = self._connection or self._connect()
             answer = self._connection.execute(statement, parameters).freeze()
-            if question:
-                self._remembered[question] = answer
+            self._remembered[question] = answer
         return answer()
 
 
-def _question(statement: Executable, parameters: Mapping[str, Any]) -> _Question | None:
-    """What SQLAlchemy itself knows a statement by, with its values."""
-    known = statement._generate_cache_key()  # type: ignore[attr-defined]
-    if known is None:
-        return None
-    values = chain((bound.value for bound in known.bindparams), *sorted(parameters.items()))
-    return known.key, *(tuple(value) if isinstance(value, list | tuple) else value for value in values)
+def _question(statement: Executable, parameters: Mapping[str, Any]) -> _Question:
+    """A statement with its values. One that is built anew each time is another one, and not remembered."""
+    return statement, *((name, tuple(value) if isinstance(value, list) else value) for name, value in parameters.items())

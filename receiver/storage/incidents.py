@@ -8,7 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, get_args
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, func, insert, literal, select, update
 
 from receiver.model import Alert, Assessment, Conclusion, Incident, IncidentState, Learnt, Source
 from receiver.storage.tables import BEGINNING, acts, alerts, assessments, chunks, incidents
@@ -18,14 +18,21 @@ _ASSESSMENT = msgspec.json.Decoder(Assessment)
 _CONCLUSION = msgspec.json.Decoder(Conclusion)
 _ALERT_KEY = ("source", "fingerprint", "starts_at")
 
+# statements are built once: that takes longer than to ask them for a few incidents
+_ALERTS = select(*(alerts.c[name] for name in Alert.__struct_fields__))
+_INCIDENTS = select(*(incidents.c[name] for name in Incident.__struct_fields__))
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+
+# not as pairs: for these SQLite reads the whole table
+_SIGHTINGS = _ALERTS.where(alerts.c.source == bindparam("its_source"), alerts.c.fingerprint.in_(bindparam("its", expanding=True)))
+
 
 def sightings(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[datetime, Alert]]:
     """All known sightings of the alerts with these (source, fingerprint), by their startsAt."""
     found: dict[tuple[str, str], dict[datetime, Alert]] = defaultdict(dict)
     for source, its_keys in groupby(sorted(set(keys)), key=itemgetter(0)):
         for chunk in chunks([fingerprint for _, fingerprint in its_keys]):
-            # not as pairs: for these SQLite reads the whole table
-            for row in connection.execute(select(alerts).where(alerts.c.source == source, alerts.c.fingerprint.in_(chunk))):
+            for row in connection.execute(_SIGHTINGS, {"its_source": source, "its": list(chunk)}):
                 found[row.source, row.fingerprint][row.starts_at] = _alert(row)
     return found
 
@@ -44,27 +51,34 @@ def save_alerts(connection: Connection, changed: Iterable[Alert]) -> None:
         connection.execute(insert(alerts), rows)
 
 
+_ALERTS_OF = _ALERTS.where(alerts.c.incident_id.in_(_IDS)).order_by(alerts.c.starts_at, alerts.c.fingerprint)
+
+
 def alerts_of(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Alert]]:
     """The alerts of these incidents, earliest first."""
     found: dict[str, list[Alert]] = defaultdict(list)
     for chunk in chunks(sorted(set(incident_ids))):
-        query = select(alerts).where(alerts.c.incident_id.in_(chunk)).order_by(alerts.c.starts_at, alerts.c.fingerprint)
-        for row in connection.execute(query):
+        for row in connection.execute(_ALERTS_OF, {"ids": list(chunk)}).all():
             found[row.incident_id].append(_alert(row))
     return found
 
 
+# what was said to fire after its end, and not to be over since, may fire for long without a word
+_AGAIN = (alerts.c.fired_at > alerts.c.ends_at) & (alerts.c.fired_at > BEGINNING)
+_SINCE: BindParameter[datetime] = bindparam("since")
+_RECENT = alerts.c.ends_at.is_(None) | (alerts.c.ends_at >= _SINCE) | (alerts.c.fired_at >= _SINCE) | _AGAIN
+_ABOUT_SERVICES = _ALERTS.where(alerts.c.cause.is_not(None), _RECENT)
+_OF_CAUSES = _ALERTS.where(alerts.c.cause.in_(bindparam("causes", expanding=True)), _RECENT)
+
+
 def about_services(connection: Connection, since: datetime, causes: Iterable[str] | None = None) -> list[Alert]:
     """The alerts about services of the catalogue that fire, or were not over at `since`; all of them, or those of these causes."""
-    # what was said to fire after its end, and not to be over since, may fire for long without a word
-    again = (alerts.c.fired_at > alerts.c.ends_at) & (alerts.c.fired_at > BEGINNING)
-    recent = alerts.c.ends_at.is_(None) | (alerts.c.ends_at >= since) | (alerts.c.fired_at >= since) | again
     if causes is None:
-        return [_alert(row) for row in connection.execute(select(alerts).where(alerts.c.cause.is_not(None), recent))]
+        return [_alert(row) for row in connection.execute(_ABOUT_SERVICES, {"since": since})]
     return [
         _alert(row)
         for chunk in chunks(sorted(set(causes)))
-        for row in connection.execute(select(alerts).where(alerts.c.cause.in_(chunk), recent))
+        for row in connection.execute(_OF_CAUSES, {"since": since, "causes": list(chunk)})
     ]
 
 
@@ -83,38 +97,43 @@ def mark_unwatched(connection: Connection, since: Mapping[str, datetime | None])
         connection.execute(update(incidents).where(incidents.c.id == bindparam("its_id")), rows)
 
 
+_ALONE = _ALERTS.where(alerts.c.source == bindparam("its_source"), alerts.c.ends_at.is_(None), alerts.c.incident_id.is_(None))
+
+
 def firing_alone(connection: Connection, source: Source) -> list[Alert]:
     """The alerts of this source that fire and belong to no incident."""
-    query = select(alerts).where(alerts.c.source == source, alerts.c.ends_at.is_(None), alerts.c.incident_id.is_(None))
-    return [_alert(row) for row in connection.execute(query)]
+    return [_alert(row) for row in connection.execute(_ALONE, {"its_source": source})]
 
 
 # asked for apart: for both in one condition SQLite reads all of them
 _LIVING = (
-    select(incidents).where(incidents.c.state.in_(("open", "recovering"))),
-    select(incidents).where(incidents.c.to_assess.is_(True)),
+    _INCIDENTS.where(incidents.c.state.in_(("open", "recovering"))),
+    _INCIDENTS.where(incidents.c.to_assess.is_(True)),
 )
 
 
 def living(connection: Connection) -> list[Incident]:
     """Every incident that the clock can change, and those to be looked at once more, oldest first."""
-    found = {row.id: _incident(row) for query in _LIVING for row in connection.execute(query)}
+    found = {row.id: _incident(row) for query in _LIVING for row in connection.execute(query).all()}
     return sorted(found.values(), key=attrgetter("opened_at", "id"))
 
 
 def listed(connection: Connection, states: tuple[IncidentState, ...], limit: int) -> list[Incident]:
     """The newest incidents in these states, newest first."""
-    query = select(incidents).order_by(incidents.c.opened_at.desc(), incidents.c.id).limit(limit)
+    query = _INCIDENTS.order_by(incidents.c.opened_at.desc(), incidents.c.id).limit(limit)
     if set(states) != set(get_args(IncidentState)):  # else the order alone, which has an index of its own
         query = query.where(incidents.c.state.in_(states))
     return [_incident(row) for row in connection.execute(query)]
+
+
+_NAMED = _INCIDENTS.where(incidents.c.id.in_(_IDS))
 
 
 def named(connection: Connection, ids: Iterable[str]) -> dict[str, Incident]:
     """Those of these that there are, by id."""
     found: dict[str, Incident] = {}
     for chunk in chunks(sorted(set(ids))):
-        found |= {row.id: _incident(row) for row in connection.execute(select(incidents).where(incidents.c.id.in_(chunk)))}
+        found |= {row.id: _incident(row) for row in connection.execute(_NAMED, {"ids": list(chunk)}).all()}
     return found
 
 
@@ -139,14 +158,16 @@ def learnt(connection: Connection, ids: Iterable[str]) -> dict[str, list[Learnt]
 
 
 def get(connection: Connection, id_: str) -> Incident | None:
-    row = connection.execute(select(incidents).where(incidents.c.id == id_)).first()
-    return _incident(row) if row else None
+    return named(connection, [id_]).get(id_)
+
+
+_KNOWN = select(incidents.c.id).where(incidents.c.id.in_(_IDS))
 
 
 def save(connection: Connection, *changed: Incident) -> None:
     """Insert or replace."""
     for chunk in chunks(changed):
-        known = set(connection.execute(select(incidents.c.id).where(incidents.c.id.in_([each.id for each in chunk]))).scalars())
+        known = set(connection.execute(_KNOWN, {"ids": [each.id for each in chunk]}).scalars())
         rows = [msgspec.structs.asdict(each) | {"units": _JSON.encode(each.units).decode()} for each in chunk]
         if new := [row for row in rows if row["id"] not in known]:
             connection.execute(insert(incidents), new)
@@ -161,24 +182,28 @@ def forget(connection: Connection, ids: Iterable[str]) -> None:
         connection.execute(delete(incidents).where(incidents.c.id.in_(chunk), bare))
 
 
+_TOLD = tuple(select(table.c.incident_id).where(table.c.incident_id.in_(_IDS)).distinct() for table in (assessments, acts))
+
+
 def told(connection: Connection, ids: Iterable[str]) -> set[str]:
     """Those of these incidents that were assessed, or that somebody acted on: others may have heard of them."""
     found: set[str] = set()
     for chunk in chunks(sorted(set(ids))):
-        for table in (assessments, acts):
-            query = select(table.c.incident_id).where(table.c.incident_id.in_(chunk)).distinct()
-            found |= set(connection.execute(query).scalars())
+        for query in _TOLD:
+            found |= set(connection.execute(query, {"ids": list(chunk)}).scalars())
     return found
+
+
+_FAILING = _INCIDENTS.where(
+    incidents.c.restored_at.is_(None) | (incidents.c.restored_at >= bindparam("since")),
+    incidents.c.joined_to.is_(None),
+    incidents.c.dismissed.is_(False),
+)
 
 
 def failing_since(connection: Connection, since: datetime) -> list[Incident]:
     """Every incident that was not over at `since`, without those that were none or are part of another."""
-    query = select(incidents).where(
-        incidents.c.restored_at.is_(None) | (incidents.c.restored_at >= since),
-        incidents.c.joined_to.is_(None),
-        incidents.c.dismissed.is_(False),
-    )
-    return [_incident(row) for row in connection.execute(query)]
+    return [_incident(row) for row in connection.execute(_FAILING, {"since": since}).all()]
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:
@@ -223,11 +248,10 @@ _NEWEST = (
         func.max(assessments.c.number).label("number"),
         func.min(assessments.c.number).label("first"),
     )
-    .where(assessments.c.incident_id.in_(bindparam("ids", expanding=True)))
+    .where(assessments.c.incident_id.in_(_IDS))
     .group_by(assessments.c.incident_id, assessments.c.service)
     .subquery()
 )
-# built once: that takes longer than to ask it for a few incidents
 _LATEST = select(assessments.c.document, _NEWEST.c.first).join(
     _NEWEST, (assessments.c.incident_id == _NEWEST.c.incident_id) & (assessments.c.number == _NEWEST.c.number)
 )
@@ -236,7 +260,7 @@ _LATEST = select(assessments.c.document, _NEWEST.c.first).join(
 def _latest(connection: Connection, incident_ids: Iterable[str]) -> Iterator[str]:
     for chunk in chunks(sorted(set(incident_ids))):
         # put into order here: to sort long documents takes SQLite as long again
-        for document, _ in sorted(connection.execute(_LATEST, {"ids": list(chunk)}), key=itemgetter(1)):
+        for document, _ in sorted(connection.execute(_LATEST, {"ids": list(chunk)}).all(), key=itemgetter(1)):
             yield document
 
 
@@ -276,12 +300,20 @@ def mark_routed(connection: Connection, incident_id: str, up_to: int, at: dateti
     connection.execute(query.values(routed_at=at))
 
 
+_OF_ALERT_IN_JSON = tuple(Alert.__struct_fields__.index(name) for name in ("labels", "annotations", "inhibited_by"))
+_INHIBITED_BY = Alert.__struct_fields__.index("inhibited_by")
+_UNITS = Incident.__struct_fields__.index("units")
+
+
 def _alert(row: Row[Any]) -> Alert:
-    values = dict(row._mapping)
-    values |= {name: msgspec.json.decode(values[name]) for name in ("labels", "annotations")}
-    return Alert(**values | {"inhibited_by": tuple(msgspec.json.decode(values["inhibited_by"]))})
+    values = list(row)
+    for at in _OF_ALERT_IN_JSON:
+        values[at] = msgspec.json.decode(values[at])
+    values[_INHIBITED_BY] = tuple(values[_INHIBITED_BY])
+    return Alert(*values)
 
 
 def _incident(row: Row[Any]) -> Incident:
-    values = dict(row._mapping)
-    return Incident(**values | {"units": tuple(msgspec.json.decode(values["units"]))})
+    values = list(row)
+    values[_UNITS] = tuple(msgspec.json.decode(values[_UNITS]))
+    return Incident(*values)

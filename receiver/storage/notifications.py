@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, insert, select, update
 
 from receiver.model import Learnt, Notification, Source
 from receiver.storage.tables import notifications as table
@@ -25,10 +25,19 @@ def refuse(connection: Connection, source: Source, received_at: datetime, body: 
     connection.execute(delete(table).where(table.c.id.in_(_latest_refused().offset(MOST_REFUSED))))
 
 
+# built once: it is asked at each step of a replay at which something came
+_WAITING = (
+    select(table)
+    .where(table.c.derived_at.is_(None), table.c.refused.is_(None))
+    .order_by(table.c.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+
+
 def waiting(connection: Connection, limit: int) -> list[Notification]:
     """The oldest accepted bodies from which no alerts were derived yet."""
-    query = select(table).where(table.c.derived_at.is_(None), table.c.refused.is_(None)).order_by(table.c.id).limit(limit)
-    return [Notification(row.id, row.source, row.received_at, row.body, learnt=row.learnt) for row in connection.execute(query)]
+    rows = connection.execute(_WAITING, {"limit": limit})
+    return [Notification(row.id, row.source, row.received_at, row.body, learnt=row.learnt) for row in rows]
 
 
 def count_waiting(connection: Connection) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from receiver.model import Notification
 from receiver.storage.tables import equipment_parents
@@ -25,6 +25,9 @@ def span(connection: Connection) -> tuple[datetime, datetime] | None:
     return (first, last) if first and last else None
 
 
-def learnt_at(connection: Connection) -> list[datetime]:
-    """The moments at which it was learnt what is above equipment."""
-    return list(connection.execute(select(equipment_parents.c.learnt_at).distinct()).scalars())
+_LEARNT = select(equipment_parents.c.learnt_at).where(equipment_parents.c.learnt_at >= bindparam("since")).distinct()
+
+
+def learnt_since(connection: Connection, since: datetime) -> list[datetime]:
+    """The moments from then on at which it was learnt what is above equipment."""
+    return list(connection.execute(_LEARNT, {"since": since}).scalars())

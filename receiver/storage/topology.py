@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, select
 
 from receiver.storage.tables import chunks
 from receiver.storage.tables import equipment_parents as table
@@ -17,6 +18,14 @@ def learn(connection: Connection, label: str, parents: Mapping[str, str | None],
         connection.execute(insert(table), rows)
 
 
+# statements are built once: that takes longer than to ask them for a few names
+_NAMES: BindParameter[Any] = bindparam("names", expanding=True)
+_OF_LABEL = table.c.label == bindparam("its_label")
+_BELOW = select(table.c.child).where(_OF_LABEL, table.c.parent.in_(_NAMES))
+_LEARNT = select(table.c.child).where(_OF_LABEL, table.c.child.in_(_NAMES), table.c.learnt_at >= bindparam("since"))
+_PARENTS = select(table.c.child, table.c.parent).where(_OF_LABEL, table.c.child.in_(_NAMES))
+
+
 def below(connection: Connection, label: str, names: Iterable[str]) -> set[str]:
     """What is known to lie under these, and under that, and so on."""
     found: set[str] = set()
@@ -24,18 +33,10 @@ def below(connection: Connection, label: str, names: Iterable[str]) -> set[str]:
     while level:
         under: set[str] = set()
         for chunk in chunks(sorted(level)):
-            query = select(table.c.child).where(table.c.label == label, table.c.parent.in_(chunk))
-            under |= set(connection.execute(query).scalars())
+            under |= set(connection.execute(_BELOW, {"its_label": label, "names": list(chunk)}).scalars())
         level = under - found
         found |= under
     return found
-
-
-_LEARNT = select(table.c.child).where(
-    table.c.label == bindparam("its_label"),
-    table.c.child.in_(bindparam("names", expanding=True)),
-    table.c.learnt_at >= bindparam("since"),
-)
 
 
 def unknown(connection: Connection, label: str, names: Iterable[str], since: datetime) -> set[str]:
@@ -53,8 +54,7 @@ def parents(connection: Connection, label: str, names: Iterable[str]) -> dict[st
     while level:
         above: set[str] = set()
         for chunk in chunks(sorted(level)):
-            query = select(table.c.child, table.c.parent).where(table.c.label == label, table.c.child.in_(chunk))
-            for child, parent in connection.execute(query):
+            for child, parent in connection.execute(_PARENTS, {"its_label": label, "names": list(chunk)}):
                 found[child] = parent
                 above |= {parent} - {None}
         # what was looked up once is not again: parents may lead in a circle, as they were learnt at different times
