@@ -1,9 +1,12 @@
 """`art58 backtest`: what would have been judged when, over a time of the past."""
 
 import hashlib
+import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
@@ -15,7 +18,7 @@ from prometheus_client import REGISTRY
 from receiver import __version__
 from receiver.catalogue import Catalogue
 from receiver.law.provisions import JST
-from receiver.law.rulebook import NoRulebook, Rulebook, rulebook_named
+from receiver.law.rulebook import NoRulebook, Rulebook, rulebook_named, shipped
 from receiver.model import Notification
 from receiver.observation.past import PastPrometheus, Unanswered
 from receiver.observation.prometheus import QueryFailed
@@ -26,6 +29,7 @@ from receiver.settings import Settings
 from receiver.storage.database import Database, StoreUnavailable
 
 TELL_SECONDS = 1
+_SEE_PROMETHEUS = "See that it runs, and that prometheus.url in the configuration is right"
 _FAULTS = "art58_incident_faults_total"
 
 
@@ -122,17 +126,19 @@ def run(
 ) -> report.Report:
     """Do it. Raises Refused; interrupted, it can be gone on with if it has a folder."""
     prometheus = PastPrometheus(settings.prometheus, asked.step)
+    where = f"Prometheus at {', '.join((settings.prometheus.url, *settings.prometheus.also))}"
     teller = _Teller(progress)
     faults = _faults()
     try:
         past = _past(settings, catalogue, asked, prometheus, now)
         file = _file(settings, catalogue, rulebooks, asked, past)
         backtest = Backtest(settings, catalogue, rulebooks, prometheus, past, file)
-        backtest.run(teller)
+        with _patient(teller) if file else nullcontext():
+            backtest.run(teller)
     except Unanswered as error:
-        raise Refused(f"Prometheus does not answer, so nothing more can be judged: {error}{_how_to_go_on(asked)}") from None
+        raise Refused(f"{where}: nothing more can be judged: {error}. {_SEE_PROMETHEUS}{_how_to_go_on(asked)}") from None
     except QueryFailed as error:
-        raise Refused(f"the alerts of the past cannot be asked for: {error}") from None
+        raise Refused(f"{where}: the alerts of the past cannot be asked for: {error}. {_SEE_PROMETHEUS}") from None
     except (StoreUnavailable, OSError, sources.Unreadable) as error:
         raise Refused(str(error)) from None
     except sqlite3.Error as error:
@@ -150,6 +156,8 @@ def run(
 def _past(settings: Settings, catalogue: Catalogue, asked: Asked, prometheus: PastPrometheus, now: datetime) -> Past:
     stored = work.resolved(asked.work, "to")
     until = asked.until or (datetime.fromisoformat(stored) if stored else None)
+    if asked.since and asked.since >= now:
+        raise Refused("--from lies in the future: nothing has happened there", 2)
     if asked.since and until and until <= asked.since:
         raise Refused("--to must be later than --from", 2)
     if until and until > now:
@@ -158,8 +166,9 @@ def _past(settings: Settings, catalogue: Catalogue, asked: Asked, prometheus: Pa
     hold = timedelta(seconds=max([settings.hold_seconds, *(s.hold_seconds for s in catalogue.services if s.hold_seconds)]))
     since = asked.since
     if since is None or (until is None and (asked.notifications or asked.database)):
+        told = [one for one in told if (since is None or since <= one.received_at) and one.received_at <= (until or now)]
         if not told:
-            raise Refused("no notification is of this time")
+            raise Refused(f"{asked.notifications or asked.database}: no notification in it is of this time. Change --from or --to")
         first, last = sources.span(told, hold)
         since, until = since or first, until or min(last, now)
     until = until or now
@@ -173,9 +182,11 @@ def _told(
     if asked.notifications:
         return sources.of_file(asked.notifications)
     if asked.database:
-        database = Database(asked.database if "://" in asked.database else f"sqlite:///{_existing(asked.database)}")
+        database = Database(f"sqlite:///{_existing(asked.database)}")
         try:
             return sources.of_database(database, asked.since, until)
+        except (StoreUnavailable, sources.Unreadable) as error:
+            raise Refused(f"--database: {asked.database}: {error}. {_OTHER_FILES}") from None
         finally:
             database.close()
     if asked.since is None:
@@ -183,11 +194,15 @@ def _told(
     return sources.of_rules(prometheus, catalogue, asked.since, until)
 
 
+_OTHER_FILES = "Name the art58.db in the data_dir of a receiver; a file of notifications goes with --notifications"
+
+
 def _existing(file: str) -> Path:
     """SQLite would make one that is not there."""
-    if not Path(file).is_file():
-        raise Refused(f"{file}: there is no such file", 2)
-    return Path(file).resolve()
+    path = Path(file.removeprefix("sqlite:///"))
+    if not path.is_file():
+        raise Refused(f"--database: {file}: there is no such file. {_OTHER_FILES}")
+    return path.resolve()
 
 
 def _file(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], asked: Asked, past: Past) -> Path | None:
@@ -197,14 +212,16 @@ def _file(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, .
     for one in past.told:
         told.update(f"{one.received_at.isoformat()} {one.source} {len(one.body)}\n".encode() + one.body)
     judged_by = hashlib.sha256(msgspec.json.encode([settings, catalogue.services, catalogue.equipment]))
+    source = str(asked.notifications or asked.database or "ALERTS in Prometheus")
+    own = ", ".join(book.id for book in rulebooks if book not in shipped()) or "as shipped"
     facts = {
         "version": __version__,
         "from": past.since.isoformat(),
         "to": past.until.isoformat(),
         "step": f"{past.step.total_seconds():g}",
-        "notifications": told.hexdigest()[:16],
-        "configuration": judged_by.hexdigest()[:16],
-        "rulebooks": hashlib.sha256(msgspec.json.encode(rulebooks)).hexdigest()[:16],
+        "notifications": work.content(source, told.hexdigest()[:16]),
+        "configuration": work.content("the file", judged_by.hexdigest()[:16]),
+        "rulebooks": work.content(own, hashlib.sha256(msgspec.json.encode(rulebooks)).hexdigest()[:16]),
     }
     return work.prepare(asked.work, facts)
 
@@ -217,16 +234,38 @@ def _faults() -> float:
     return REGISTRY.get_sample_value(_FAULTS) or 0
 
 
+@contextmanager
+def _patient(teller: "_Teller") -> Iterator[None]:
+    """Ctrl-C waits until what was done can be kept; a second one does not wait."""
+
+    def hear(*_: object) -> None:
+        if teller.interrupted:
+            raise KeyboardInterrupt
+        teller.interrupted = True
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Teller:
-    """Says now and then how far it got: on one line of a terminal, else on a line of its own."""
+    """Says now and then how far it got: on one line of a terminal, else on a line of its own.
+
+    Raises KeyboardInterrupt once `interrupted` was set.
+    """
 
     def __init__(self, sink: TextIO | None) -> None:
+        self.interrupted = False
         self._sink = sink
         self._begun = self._told = time.monotonic()
         self._share_at_start: float | None = None
         self._open = False
 
     def __call__(self, progress: Progress) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
         now = time.monotonic()
         if self._share_at_start is None:
             self._share_at_start = progress.share

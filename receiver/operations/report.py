@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,7 @@ NOTICE = Text(
 )
 
 _ALL = 10**9
+_T = TypeVar("_T", bound=msgspec.Struct)
 _GRAVITY = (Verdict.NONE, Verdict.PERIODIC, Verdict.NEAR_MISS, Verdict.INDETERMINATE, Verdict.MAJOR)
 
 
@@ -89,7 +91,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`rulebooks` are those that judged something."""
+    """`rulebooks` are those that judged something. All times are of Japan, with their offset."""
 
     since: datetime
     until: datetime
@@ -116,14 +118,20 @@ def report(database: Database, past: Past, ticks: int) -> Report:
         ticks=ticks,
     )
     used = {change.rulebook for one in judged for impact in one.impacts for change in impact.changes}
-    return Report(past.since, past.until, past.step.total_seconds(), tuple(sorted(used)), totals, tuple(judged))
+    return _in_japan(Report(past.since, past.until, past.step.total_seconds(), tuple(sorted(used)), totals, tuple(judged)))
+
+
+def _in_japan(one: _T) -> _T:
+    """With its times in the zone in which an operator reads them."""
+    its = {name: getattr(one, name) for name in one.__struct_fields__}
+    return msgspec.structs.replace(one, **{name: at.astimezone(JST) for name, at in its.items() if isinstance(at, datetime)})
 
 
 def _judged(incident: Incident, assessments: list[Assessment]) -> Judged:
     by_service: dict[str, list[Assessment]] = {}
     for one in assessments:
         by_service.setdefault(one.service, []).append(one)
-    return Judged(
+    judged = Judged(
         id=incident.id,
         equipment=incident.units or ((incident.equipment,) if incident.equipment else ()),
         state=incident.state,
@@ -134,6 +142,7 @@ def _judged(incident: Incident, assessments: list[Assessment]) -> Judged:
         joined_to=incident.joined_to,
         impacts=tuple(_impact(service, its) for service, its in by_service.items()),
     )
+    return _in_japan(judged)
 
 
 def _impact(service: str, assessments: Sequence[Assessment]) -> Impact:
@@ -144,7 +153,7 @@ def _impact(service: str, assessments: Sequence[Assessment]) -> Impact:
     ]
     last = assessments[-1]
     users, measured = last.affected_users, last.measured
-    return Impact(service, last.verdict, users, measured, last.method, last.rulebook, last.restored_at, tuple(changes))
+    return _in_japan(Impact(service, last.verdict, users, measured, last.method, last.rulebook, last.restored_at, tuple(changes)))
 
 
 def _verdict(one: Assessment) -> tuple[object, ...]:
@@ -152,7 +161,7 @@ def _verdict(one: Assessment) -> tuple[object, ...]:
 
 
 def _change(one: Assessment) -> Change:
-    return Change(
+    change = Change(
         at=one.assessed_at,
         verdict=one.verdict,
         at_least=one.at_least,
@@ -166,6 +175,7 @@ def _change(one: Assessment) -> Change:
         major_since=one.major_since,
         major_expected_at=one.major_expected_at,
     )
+    return _in_japan(change)
 
 
 # --- for machines ---------------------------------------------------------------------------------------------------------------
@@ -178,7 +188,7 @@ COLUMNS = (
 
 
 def as_csv(found: Report) -> str:
-    """A line for each change of a verdict; times with their offset."""
+    """A line for each change of a verdict."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -193,7 +203,7 @@ def as_csv(found: Report) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(JST).isoformat()
+        return value.isoformat()
     if isinstance(value, bool):
         return str(value).lower()
     text = "" if value is None else value.value if isinstance(value, Verdict) else _plain(str(value))
@@ -205,10 +215,10 @@ def _cell(value: object) -> str:
 
 
 def in_words(found: Report) -> str:
-    """A table of the changes, with the sums below it. Times are those of Japan."""
+    """A table of the changes, with the sums below it."""
     heads = [
-        *("障害発生 / failed", "復旧 / restored", "事故 / incident", "設備 / equipment", "役務 / service"),
-        *("判定時刻 / judged", "判定 / verdict", "利用者 / users", "方法 / method", "規定 / rulebook"),
+        *("障害発生 / failed (JST)", "復旧 / restored (JST)", "事故 / incident", "設備 / equipment", "役務 / service"),
+        *("判定時刻 / judged (JST)", "判定 / verdict", "利用者 / users", "方法 / method", "規定 / rulebook"),
     ]
     rows = [row for one in found.incidents if one.joined_to is None for impact in one.impacts for row in _rows(one, impact)]
     totals = found.totals
@@ -246,7 +256,7 @@ def _short(equipment: tuple[str, ...]) -> str:
 
 
 def _clock(moment: datetime | None) -> str:
-    return f"{moment.astimezone(JST):%Y-%m-%d %H:%M:%S}" if moment else "–"
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else "–"
 
 
 def _plain(text: str) -> str:

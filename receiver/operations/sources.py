@@ -1,5 +1,6 @@
 """The notifications of the past: those that a receiver kept, those in a file, or what the rules' own series tell of the alerts."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from msgspec import Meta
 
 from receiver import payloads
 from receiver.catalogue import Catalogue
+from receiver.law.lined_yaml import Fault
 from receiver.model import Learnt, Notification, Source
 from receiver.observation import past
 from receiver.observation.past import PastPrometheus
@@ -20,7 +22,7 @@ MOST_FAULTS = 20
 
 
 class Unreadable(ValueError):
-    """The file is not what it should be. The text names lines and faults."""
+    """It is not what it should be. The text names the file, and lines and faults where there are some."""
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,24 +38,27 @@ _LINE = msgspec.json.Decoder(_Line)
 
 
 def of_file(file: Path) -> list[Notification]:
-    """All of a file of JSON Lines, in the order in which they came. Raises Unreadable, OSError."""
+    """All of a file of JSON Lines, in the order in which they came. Raises Unreadable."""
     found: list[Notification] = []
     faults: list[str] = []
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                found.append(_notification(number, line))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, payloads.Unacceptable) as error:
-                faults.append(f"{file}: line {number}: {error}")
-                if len(faults) == MOST_FAULTS:
-                    faults.append("… and what comes after was not looked at")
-                    break
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    found.append(_notification(number, line))
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, payloads.Unacceptable) as error:
+                    faults.append(str(_fault(file, number, error)))
+                    if len(faults) == MOST_FAULTS:
+                        faults.append("… and what comes after was not looked at")
+                        break
+    except OSError as error:
+        raise Unreadable(f"{file}: cannot be read ({error.strerror}). Check the path and its permissions") from None
     if faults:
         raise Unreadable("\n".join(faults))
     if not found:
-        raise Unreadable(f"{file}: no notification in it")
+        raise Unreadable(f"{file}: no notification in it. Write one JSON object a line")
     return sorted(found, key=lambda one: (one.received_at, one.id))
 
 
@@ -65,8 +70,42 @@ def _notification(number: int, line: bytes) -> Notification:
     if one.source != "person":
         payloads.decode(one.source, body)  # the receiver would have refused it
     else:
-        raise payloads.Unacceptable("source is person: acts are no notifications")
+        raise payloads.Unacceptable("acts of persons are not replayed - at `$.source`")
     return Notification(number, one.source, one.received_at, body, learnt=one.learnt)
+
+
+_CURES = {
+    "received_at": "Write when it came, with a zone: 2026-11-10T09:11:00+09:00",
+    "source": "Write alertmanager or grafana",
+    "body": "Write what the webhook sent, as JSON or as a text that holds it",
+    "learnt": "Leave it out",
+}
+_KEY = re.compile(r" - at `\$\.?([^`]*)`$|(?:missing required|unknown) field `([^`]*)`")
+_WORDS = (
+    ("Object missing required field", "required key is missing:"),
+    ("Object contains unknown field", "unknown key"),
+    ("Invalid RFC3339 encoded datetime", "is no time"),
+    ("Expected `datetime` with a timezone component", "is a time without a zone"),
+    ("Invalid enum value", "cannot be"),
+    ("Input data was truncated", "the JSON ends too early"),
+    ("JSON is malformed", "it is no JSON"),
+)
+"""What the parser says, as people say it."""
+
+
+def _fault(file: Path, number: int, error: Exception) -> Fault:
+    """What is wrong with this line, at which key, and what to do about it."""
+    wrong = str(payloads.Unacceptable(str(error)))  # names of keys in it may hold anything
+    at = _KEY.search(wrong)
+    key = (at[1] or at[2]) if at else ""
+    wrong = wrong.removesuffix(f" - at `$.{key}`")
+    for theirs, ours in _WORDS:
+        wrong = wrong.replace(theirs, ours)
+    if isinstance(error, payloads.Unacceptable) and key != "source":
+        key = f"body.{key}".rstrip(".")
+    if not key:
+        return Fault(str(file), number, "", wrong, "Write one whole JSON object on each line")
+    return Fault(str(file), number, key, wrong, _CURES.get(key.partition(".")[0], f"Known keys are {', '.join(_CURES)}"))
 
 
 def of_database(database: Database, since: datetime | None, until: datetime | None) -> list[Notification]:
@@ -74,7 +113,7 @@ def of_database(database: Database, since: datetime | None, until: datetime | No
     with database.read() as connection:
         known = replay.span(connection)
         if known is None:
-            raise Unreadable("the database holds no notification")
+            raise Unreadable("it holds no notification")
         return list(replay.accepted(connection, since or known[0], until or known[1]))
 
 

@@ -5,10 +5,16 @@ from pathlib import Path
 import msgspec
 
 STORE, ASKED = "store.db", "backtest.json"
+_DIGEST = " #"
 
 
 class OfAnother(ValueError):
     """The folder holds something else, which is not to be mixed with this."""
+
+
+def content(called: str, digest: str) -> str:
+    """A value for `prepare`: compared is the content, and people are told the name."""
+    return f"{called}{_DIGEST}{digest}"
 
 
 def prepare(folder: Path, asked: dict[str, str]) -> Path:
@@ -27,13 +33,20 @@ def prepare(folder: Path, asked: dict[str, str]) -> Path:
         before = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise OfAnother(f"{file} is none of ours: name an empty folder, or a new one") from None
-    differ = [name for name in before.keys() | asked.keys() if before.get(name) != asked.get(name)]
+    differ = [name for name in before.keys() | asked.keys() if _compared(before.get(name)) != _compared(asked.get(name))]
     if differ:
-        said = "; ".join(
-            f"{name} was {before.get(name, 'not given')}, is {asked.get(name, 'not given')}" for name in sorted(differ)
-        )
+        said = "; ".join(_change(name, before.get(name, "not given"), asked.get(name, "not given")) for name in sorted(differ))
         raise OfAnother(f"{folder} holds another backtest ({said}): ask the same, name another folder, or delete this one")
     return folder / STORE
+
+
+def _compared(value: str | None) -> str | None:
+    return value.rpartition(_DIGEST)[2] if value else value
+
+
+def _change(name: str, before: str, now: str) -> str:
+    was, is_ = (value.rpartition(_DIGEST)[0] or value for value in (before, now))
+    return f"{name} was {was}, is {is_}" if was != is_ else f"{name}: {is_} is no longer what it was"
 
 
 def resolved(folder: Path | None, name: str) -> str | None:

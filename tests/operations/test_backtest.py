@@ -345,6 +345,25 @@ def test_an_interrupted_backtest_goes_on_where_it_was_and_says_the_same(
     assert sum(ticks) + last.ticks < whole.ticks + 20
 
 
+def test_nothing_that_was_done_is_lost_when_progress_interrupts(url: str, tmp_path: Path) -> None:
+    whole, file = backtest(url, tmp_path), tmp_path / "store.db"
+    whole.run()
+    part, seen = backtest(url, tmp_path, file), []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        part.run(interrupt)
+    rest, first = backtest(url, tmp_path, file), []
+    rest.run(first.append)
+    assert (first[0].at, first[0].share) == (seen[-1].at, seen[-1].share)
+    assert judged(rest.database) == judged(whole.database)
+    assert part.ticks + rest.ticks == whole.ticks
+
+
 def test_a_checkpoint_is_whole_or_the_one_before(url: str, tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     backtest(url, tmp_path, file).run()
