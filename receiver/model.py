@@ -130,11 +130,15 @@ class _Deed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 
 class Opened(_Deed, frozen=True, tag="open"):
-    """There is, or was, an outage that no alert tells of: learnt from customers, say."""
+    """There is, or was, an outage that no alert tells of: learnt from customers, say.
+
+    `apart`: of equipment that nobody knows yet, and another failure than those known of the same services.
+    """
 
     services: tuple[str, ...]
     equipment: str | None
     started_at: datetime
+    apart: bool = False
 
 
 class Caused(_Deed, frozen=True, tag="cause"):
@@ -146,6 +150,12 @@ class Timed(_Deed, frozen=True, tag="times"):
 
     started_at: datetime | None = None
     restored_at: datetime | None = None
+
+
+class Withdrawn(_Deed, frozen=True, tag="withdraw"):
+    """What was stated of these does not stand any more: it was an error, or is about another incident by now."""
+
+    facts: tuple[Literal["started_at", "restored_at", "drill"], ...]
 
 
 class Counted(_Deed, frozen=True, tag="users"):
@@ -176,9 +186,10 @@ class EmergencyCalls(_Deed, frozen=True, tag="emergency_calls"):
 
 
 class NearMissAnswered(_Deed, frozen=True, tag="near_miss"):
-    """Answers to the checklist of Article 58-2; those given before stay unless answered anew."""
+    """Answers to the checklist of Article 58-2; those given before stay unless answered anew. `withdrawn` are open again."""
 
     answers: near_miss.Answers
+    withdrawn: tuple[near_miss.Fact, ...] = ()
 
 
 class Merged(_Deed, frozen=True, tag="merge"):
@@ -212,6 +223,7 @@ Deed = (
     Opened
     | Caused
     | Timed
+    | Withdrawn
     | Counted
     | Planned
     | Drilled
@@ -225,7 +237,7 @@ Deed = (
 )
 
 RECEIVER = "art58-receiver"
-"""Who joins and parts incidents by later evidence."""
+"""Who joins and parts incidents by later evidence, and hands on to them what persons stated."""
 
 
 class Act(msgspec.Struct, frozen=True):

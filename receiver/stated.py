@@ -3,7 +3,7 @@
 It is folded from the acts whenever it is needed; who said what, when and why stays with each fact.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import msgspec
@@ -30,20 +30,19 @@ from receiver.model import (
     Reopened,
     Split,
     Timed,
+    Withdrawn,
 )
 
 Fact = tuple[str, str]
 """What is stated, and of which service or question where there are several: ("users", "voice"), ("cause", "")."""
 
-_PLANNED: tuple[Kind, ...] = ("planned_work_within_plan", "planned_work_overrun")
-
 
 class Stated(msgspec.Struct, frozen=True):
     """What stands by the word of persons: None, or empty, where nobody said anything.
 
-    `cause` is the kind that was named; `cause_of` is what is judged: it asks the plan as well. `users` and `emergency_calls` are
-    by service. `near_miss` has every answer that was given. `is_going_on`: it is not over, whatever the alerts say; `is_closed`:
-    nothing is to be done any more. A reopening takes back a dismissal or a close if there is one, else recovery and drill.
+    `cause` is the kind that was named; which one is judged also hangs on the plan. `users` and `emergency_calls` are by service.
+    `near_miss` has every answer that stands. `is_going_on`: it is not over, whatever the alerts say; `is_closed`:
+    nothing is to be done any more. A reopening takes back a dismissal or a close if there is one, else the recovery.
     `by` are the acts that say so, fact by fact; `last` is the id of the last act of all.
     """
 
@@ -62,26 +61,8 @@ class Stated(msgspec.Struct, frozen=True):
 
     @property
     def plan_ends_at(self) -> datetime | None:
-        """When planned work is to be over, where the plan decides the cause: from then on it is judged otherwise."""
-        return self.planned.until if self.planned and self._plan_decides else None
-
-    def cause_of(self, started_at: datetime, restored_at: datetime | None, now: datetime) -> Kind | None:
-        """The kind of cause that is judged of an outage. `restored_at` None: it goes on.
-
-        Planned work is within its plan while all of the outage is; what begins before it, or goes on at its end, is an overrun.
-        """
-        if self.planned is None or not self._plan_decides:
-            return self.cause
-        in_time = restored_at <= self.planned.until if restored_at else now < self.planned.until
-        within = in_time and self.planned.since <= started_at
-        return "planned_work_within_plan" if within else "planned_work_overrun"
-
-    @property
-    def _plan_decides(self) -> bool:
-        """Unless another cause was named after the plan."""
-        if self.cause is None or self.cause in _PLANNED or self.planned is None:
-            return self.planned is not None
-        return self.by["planned", ""].id > self.by["cause", ""].id
+        """When planned work is to be over: from then on it may be judged otherwise."""
+        return self.planned.until if self.planned else None
 
     def about(self, service: str) -> tuple[Text, ...]:
         """What stands of the incident and of this service, each with who said so, when and why, in the order of saying."""
@@ -106,17 +87,22 @@ def stated(acts: Iterable[Act]) -> Stated:
             case EmergencyCalls(service, affected):
                 calls[service] = affected
                 by["emergency_calls", service] = act
-            case NearMissAnswered(given):
+            case NearMissAnswered(given, withdrawn):
+                for fact in withdrawn:
+                    answers.pop(fact, None)
+                    by.pop(("near_miss", fact), None)
                 new = {fact: answer for fact, answer in msgspec.structs.asdict(given).items() if answer is not None}
                 answers |= new
                 by |= {("near_miss", fact): act for fact in new}
+            case Withdrawn(withdrawn_facts):
+                _take_back(facts, by, *withdrawn_facts)
             case Dismissed():
                 dismissed = True
             case Reopened() if dismissed or "is_closed" in facts:
                 dismissed = False
                 _take_back(facts, by, "is_closed")
             case Reopened():
-                _take_back(facts, by, "restored_at", "drill")
+                _take_back(facts, by, "restored_at")
                 facts["is_going_on"] = True
                 by["is_going_on", ""] = act
             case deed:
@@ -172,14 +158,18 @@ def in_words(act: Act) -> Text:
 
 def deed_in_words(deed: Deed) -> Text:
     match deed:
-        case Opened(services, equipment, started_at):
+        case Opened(services, equipment, started_at, apart):
             what = f"{', '.join(services)}{f', {equipment}' if equipment else ''}, {clock_time(started_at)}"
-            return Text(f"アラートのない障害: {what}", f"an outage that no alert tells of: {what}")
+            other = Text("（既知の障害とは別）", " (another than those known)") if apart else Text("", "")
+            return Text(f"アラートのない障害: {what}{other.ja}", f"an outage that no alert tells of: {what}{other.en}")
         case Caused(kind):
             named = cause(kind).text
             return Text(f"原因: {named.ja}", f"cause: {named.en}")
         case Timed(started_at, restored_at):
             return _times(started_at, restored_at)
+        case Withdrawn(facts):
+            ja, en = "、".join(_FACTS[fact].ja for fact in facts), ", ".join(_FACTS[fact].en for fact in facts)
+            return Text(f"申告の取消し: {ja}", f"withdrawn: {en}")
         case Counted():
             return _count(deed)
         case Planned(since, until):
@@ -190,8 +180,8 @@ def deed_in_words(deed: Deed) -> Text:
         case EmergencyCalls(service, affected):
             hit = Text("あり", "affected") if affected else Text("なし", "not affected")
             return Text(f"緊急通報への影響（{service}）: {hit.ja}", f"emergency calls over {service}: {hit.en}")
-        case NearMissAnswered(answers):
-            return _answers(answers)
+        case NearMissAnswered(answers, withdrawn):
+            return _answers(answers, withdrawn)
         case Merged(part, whole):
             return Text(f"{part}を{whole}に統合", f"{part} became part of {whole}")
         case Split(part, whole, alerts):
@@ -204,6 +194,13 @@ def deed_in_words(deed: Deed) -> Text:
             return Text("再開", "reopened")
         case Closed():
             return Text("終結", "closed")
+
+
+_FACTS = {
+    "started_at": Text("故障の発生", "the stated start"),
+    "restored_at": Text("復旧", "the stated end"),
+    "drill": Text("訓練", "that it is a drill"),
+}
 
 
 def _times(started_at: datetime | None, restored_at: datetime | None) -> Text:
@@ -229,9 +226,13 @@ def _count(counted: Counted) -> Text:
     )
 
 
-def _answers(answers: Answers) -> Text:
-    asked = near_miss.shipped().questions
-    said = [(question, answer) for question in asked if (answer := answers.to(question.fact)) is not None]
-    ja = "／".join(f"{question.text.ja} {'はい' if answer else 'いいえ'}" for question, answer in said)
-    en = " / ".join(f"{question.text.en} {'yes' if answer else 'no'}" for question, answer in said)
+def _answers(answers: Answers, withdrawn: Collection[str]) -> Text:
+    words = {True: Text("はい", "yes"), False: Text("いいえ", "no"), None: Text("回答の取消し", "answer withdrawn")}
+    said = [
+        (question.text, words[answer])
+        for question in near_miss.shipped().questions
+        if (answer := answers.to(question.fact)) is not None or question.fact in withdrawn
+    ]
+    ja = "／".join(f"{question.ja} {answer.ja}" for question, answer in said)
+    en = " / ".join(f"{question.en} {answer.en}" for question, answer in said)
     return Text(f"おそれ事態の確認: {ja}", f"near-miss checklist: {en}")

@@ -14,6 +14,7 @@ from receiver import __version__
 from receiver.catalogue import Catalogue
 from receiver.cli import config as config_file
 from receiver.cli.act import group as act_group
+from receiver.cli.incidents import command as incidents_command
 from receiver.cli.options import CONFIG
 from receiver.law.lined_yaml import FaultyFile
 from receiver.law.rulebook import Rulebook, load, shipped
@@ -207,6 +208,7 @@ def _refuse(error: FaultyFile, outcome: str) -> NoReturn:
 
 
 main.add_command(act_group)
+main.add_command(incidents_command)
 
 
 if __name__ == "__main__":

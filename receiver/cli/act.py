@@ -14,7 +14,7 @@ import click
 
 from receiver.cli.options import ANSWERS, CONFIG
 from receiver.law.causes import Kind
-from receiver.law.near_miss import Answers, Fact
+from receiver.law.near_miss import Fact
 from receiver.law.provisions import JST
 from receiver.model import (
     Caused,
@@ -28,6 +28,7 @@ from receiver.model import (
     Planned,
     Reopened,
     Timed,
+    Withdrawn,
 )
 
 if TYPE_CHECKING:
@@ -40,26 +41,39 @@ def _in_time(_: click.Context, option: click.Parameter, value: str | None) -> da
     """A time as people write it; without a zone it is Japan's."""
     if value is None:
         return None
+    text = value.strip()
     try:
-        moment = datetime.fromisoformat(value.strip())
+        moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    if moment is None or not re.search(r"[T ]\d", value.strip()):
+    if moment is None:
         raise click.BadParameter(f"{value!r} is no day with a time. Write it like '2026-11-22 03:10' (Asia/Tokyo)", param=option)
+    if not re.search(r"[T ]\d", text):
+        example = f"{moment:%Y-%m-%d} 03:10"
+        raise click.BadParameter(f"{value!r} has no clock time. Write it like '{example}' (Asia/Tokyo)", param=option)
     return moment.replace(tzinfo=JST) if moment.tzinfo is None else moment
 
 
-def _answered(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, bool | None]:
+def _answered(_: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[Fact, bool | None]:
     """FACT=yes, FACT=no or FACT=unknown, by fact."""
-    given = {}
+    given: dict[Fact, bool | None] = {}
     for value in values:
-        fact, _equals, answer = value.partition("=")
-        if fact not in get_args(Fact):
-            raise click.BadParameter(f"{fact!r} is no question. Questions: {', '.join(get_args(Fact))}", param=option)
-        if answer not in ANSWERS:
+        name, _equals, answer = value.partition("=")
+        fact: Fact | None = next((each for each in get_args(Fact) if each == name), None)
+        if fact is None:
+            raise click.BadParameter(f"{name!r} is no question. Questions: {', '.join(get_args(Fact))}", param=option)
+        if answer.strip().lower() not in ANSWERS:
             raise click.BadParameter(f"{value!r} has no answer. Write {fact}=yes, {fact}=no or {fact}=unknown", param=option)
-        given[fact] = ANSWERS[answer]
+        if fact in given:
+            raise click.BadParameter(f"{fact} is answered twice. Answer it once", param=option)
+        given[fact] = ANSWERS[answer.strip().lower()]
     return given
+
+
+def _not_empty(_: click.Context, option: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("it is empty. Say it in a few words", param=option)
+    return value
 
 
 def _moment(name: str, what: str, *, required: bool = False) -> Callable[[_Command], _Command]:
@@ -82,8 +96,8 @@ def _login_name() -> str:
 
 def _by_a_person(command: _Command) -> _Command:
     """The options of every act."""
-    who = click.option("--who", default=_login_name, show_default="your login name", help="Who states it.")
-    why = click.option("--why", required=True, help="Why, or from whom it is known: one line, kept for ever.")
+    who = click.option("--who", default=_login_name, show_default="your login name", callback=_not_empty, help="Who states it.")
+    why = click.option("--why", required=True, callback=_not_empty, help="Why, or from whom it is known: one line, kept for ever.")
     return CONFIG(who(why(_JSON(command))))
 
 
@@ -98,19 +112,23 @@ def group() -> None:
 @group.command("open")
 @click.option("--service", "services", multiple=True, required=True, help="A service that is hit; may be given several times.")
 @click.option("--equipment", help="What failed, as alerts would name it.")
+@click.option(
+    "--apart", is_flag=True, help="It is another failure than those known of the same services; its equipment is not known."
+)
 @_moment("--started", "When it began.", required=True)
 @_by_a_person
-def open_(services: tuple[str, ...], equipment: str | None, started: datetime, **person: Any) -> None:
+def open_(services: tuple[str, ...], equipment: str | None, apart: bool, started: datetime, **person: Any) -> None:
     """An outage that no alert tells of: learnt from customers, say."""
-    _state(None, Opened(services, equipment, started), **person)
+    if apart and equipment is not None:
+        raise click.UsageError("Give --equipment or --apart: with its equipment named it is told apart by that.")
+    _state(None, Opened(services, equipment, started, apart), **person)
 
 
-@group.command()
+@group.command(help=f"What caused it. KIND is one of {', '.join(get_args(Kind))}.")
 @_ID
-@click.argument("kind", type=click.Choice(get_args(Kind)))
+@click.argument("kind", type=click.Choice(get_args(Kind)), metavar="KIND")
 @_by_a_person
 def cause(id_: str, kind: Kind, **person: Any) -> None:
-    """What caused it."""
     _state(id_, Caused(kind), **person)
 
 
@@ -150,10 +168,11 @@ def planned(id_: str, since: datetime, until: datetime, **person: Any) -> None:
 
 @group.command()
 @_ID
+@click.option("--withdraw", is_flag=True, help="Take that back: it is real.")
 @_by_a_person
-def drill(id_: str, **person: Any) -> None:
+def drill(id_: str, withdraw: bool, **person: Any) -> None:
     """It is a drill."""
-    _state(id_, Drilled(), **person)
+    _state(id_, Withdrawn(("drill",)) if withdraw else Drilled(), **person)
 
 
 @group.command("emergency-calls")
@@ -168,7 +187,11 @@ def emergency_calls(id_: str, service: str, affected: bool | None, **person: Any
     _state(id_, EmergencyCalls(service, affected), **person)
 
 
-@group.command("near-miss")
+@group.command(
+    "near-miss",
+    help="Answer the checklist of Article 58-2, and see what it comes to. FACT=unknown takes an answer back. "
+    f"FACT is one of {', '.join(get_args(Fact))}.",
+)
 @_ID
 @click.option(
     "--answer",
@@ -179,13 +202,12 @@ def emergency_calls(id_: str, service: str, affected: bool | None, **person: Any
     help="One answer; may be given several times. Without any you are asked.",
 )
 @_by_a_person
-def near_miss_(id_: str, answers: dict[str, bool | None], **person: Any) -> None:
-    """Answer the checklist of Article 58-2, and see what it comes to."""
+def near_miss_(id_: str, answers: dict[Fact, bool | None], **person: Any) -> None:
     if not answers and not at_a_terminal():
         raise click.UsageError("There is no terminal to ask at: give --answer FACT=yes|no|unknown.")
     from receiver.cli import acting
 
-    _state(id_, partial(acting.answered, Answers(**answers) if answers else None), **person)
+    _state(id_, partial(acting.answered, answers or None), **person)
 
 
 @group.command()
@@ -225,7 +247,7 @@ def dismiss(id_: str, **person: Any) -> None:
 @_ID
 @_by_a_person
 def reopen(id_: str, **person: Any) -> None:
-    """Take a dismissal or a closing back; or: it is not over."""
+    """Take a dismissal or a closing back; or: it is not over, whatever the alerts say."""
     _state(id_, Reopened(), **person)
 
 

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -14,8 +14,8 @@ from receiver.catalogue import Catalogue
 from receiver.cli import _load, system_clock
 from receiver.cli.options import ANSWERS
 from receiver.delivery.targets.plain_text import one_line
-from receiver.incidents.acts import alerts_on, state
-from receiver.incidents.facts import Refused
+from receiver.incidents.acts import alerts_on, not_handed_on, state
+from receiver.incidents.facts import NOT_IN_FORCE, Refused
 from receiver.law import near_miss
 from receiver.law.near_miss import Answers, Fact, NearMiss
 from receiver.law.provisions import NoProvision, Text
@@ -33,10 +33,14 @@ from receiver.model import (
     Reopened,
     Split,
 )
+from receiver.settings import Settings
 from receiver.stated import deed_in_words, stated
 from receiver.storage import acts, heartbeat
 from receiver.storage import incidents as store
 from receiver.storage.database import Database, StoreUnavailable
+
+NOT_LISTED = Text("表示できません", "not listed")
+_NOT_KEPT = Text("受け付けません", "not kept")
 
 Told = Callable[[Database, Catalogue, Incident], Deed]
 """A deed that is made up from what is known of the incident."""
@@ -44,9 +48,10 @@ Told = Callable[[Database, Catalogue, Incident], Deed]
 _STATES: tuple[IncidentState, ...] = get_args(IncidentState)
 _MOST_INCIDENTS = 100_000
 _SHORTEST_ID = 4
+_MOST_NAMED = 5
 _LONGEST_LINE = 5000
-_AT_REST = timedelta(minutes=5)
-"""A receiver that has not ticked for so long is not running, or stands still."""
+_TICKS_MISSED, _LEAST_REST = 3, timedelta(seconds=60)
+"""A receiver that has missed so many ticks, and not ticked for so long, is not running, or stands still."""
 
 _NEXT: dict[type[Deed], Text] = {
     Opened: Text(
@@ -73,12 +78,12 @@ _JUDGED_ANEW = Text(
 
 def show(id_: str, file: Path, *, as_json: bool) -> None:
     """The acts on an incident."""
-    with _store(file, as_json) as (database, _):
+    with opened_store(file, as_json, NOT_LISTED) as (database, _, _):
         incident = _found(database, id_)
         with database.read() as connection:
             history = acts.of_incidents(connection, [incident.id])[incident.id]
     if as_json:
-        click.echo(msgspec.json.encode({"ok": True, "incident": incident, "acts": history}))
+        click.echo(msgspec.json.encode({"ok": True, "incident": _as_json(incident), "acts": history}))
         return
     _say(_in_short(incident))
     for act in history:
@@ -90,13 +95,14 @@ def show(id_: str, file: Path, *, as_json: bool) -> None:
 
 def keep(id_: str | None, deed: Deed | Told, file: Path, who: str, why: str, *, as_json: bool) -> None:
     """Keep the act, and say what was kept and what follows. `id_` is None for an incident that begins by it."""
-    with _store(file, as_json) as (database, catalogue):
+    with opened_store(file, as_json) as (database, catalogue, settings):
         known = None if id_ is None else _found(database, id_)
         if callable(deed):
             if known is None:
                 raise TypeError("a deed that is made up from an incident needs one")
             deed = deed(database, catalogue, known)
         now = system_clock()
+        lost = not_handed_on(database, deed)
         act = state(database, catalogue, known.id if known else None, deed, who, why, now)
         with database.read() as connection:
             incident = store.get(connection, act.deed.whole if isinstance(act.deed, Merged) else act.incident_id)
@@ -107,22 +113,41 @@ def keep(id_: str | None, deed: Deed | Told, file: Path, who: str, why: str, *, 
         if isinstance(act.deed, NearMissAnswered):
             outcome = near_miss.assess(_answers_to(database, incident.id), incident.failure_started_at)
     following = _NEXT.get(type(act.deed), _JUDGED_ANEW)
-    at_rest = ticked_at is None or now - ticked_at > _AT_REST
+    at_rest = _is_at_rest(ticked_at, settings, now)
     if as_json:
         answer = {
             "ok": True,
             "act": act,
-            "incident": incident,
+            "incident": _as_json(incident),
             "near_miss": outcome,
             "next": following,
             "receiver_at_rest": at_rest,
+            "not_handed_on": lost,
         }
         click.echo(msgspec.json.encode(answer))
         return
-    _tell(act, incident, outcome, following)
+    _tell(act, incident, outcome)
+    for each in lost:
+        _say(f"but {each.en} / {each.ja}")
     if at_rest:
         since = f"since {clock_time(ticked_at)}" if ticked_at else "yet"
-        _say(f"but no receiver has ticked on this store {since}: it will once `art58 serve` runs / 受信機が動いていません")
+        last = f"（最後の判定: {clock_time(ticked_at)}）" if ticked_at else ""
+        _say(
+            f"nobody is at work: no receiver has ticked on this store {since}. Start it: art58 serve / "
+            f"受信機が動いていません{last}。art58 serve で起動してください"
+        )
+    _say(f"{'once it runs, 起動後' if at_rest else 'next'}: {following.en} / {following.ja}")
+
+
+def _is_at_rest(ticked_at: datetime | None, settings: Settings, now: datetime) -> bool:
+    rest = max(_TICKS_MISSED * timedelta(seconds=settings.tick_seconds), _LEAST_REST)
+    return ticked_at is None or now - ticked_at > rest
+
+
+def _as_json(incident: Incident) -> dict[str, Any]:
+    """`cause` there is by what alerts are grouped: a person who reads of a cause thinks of the one that was stated."""
+    told: dict[str, Any] = msgspec.to_builtins(incident)
+    return {"grouped_by" if key == "cause" else key: value for key, value in told.items()}
 
 
 def merged(whole: str, database: Database, _: Catalogue, part: Incident) -> Deed:
@@ -132,22 +157,26 @@ def merged(whole: str, database: Database, _: Catalogue, part: Incident) -> Deed
 def parted(
     equipment: tuple[str, ...], fingerprints: tuple[str, ...], database: Database, catalogue: Catalogue, whole: Incident
 ) -> Deed:
-    return Split("", whole.id, alerts_on(database, catalogue, whole.id, equipment, fingerprints))
+    # one that is part of another has no alerts; that it is, every act is told in the same words
+    alerts = () if whole.joined_to else alerts_on(database, catalogue, whole.id, equipment, fingerprints)
+    return Split("", whole.id, alerts)
 
 
-def answered(answers: Answers | None, database: Database, _: Catalogue, incident: Incident) -> Deed:
-    """The answers given with the call; else those given now, at the terminal."""
-    return NearMissAnswered(answers or _ask(incident, _answers_to(database, incident.id)))
+def answered(answers: dict[Fact, bool | None] | None, database: Database, _: Catalogue, incident: Incident) -> Deed:
+    """The answers given with the call; else those given now, at the terminal. An answer given before is taken back by None."""
+    known = _answers_to(database, incident.id)
+    given = answers if answers is not None else _ask(incident, known)
+    withdrawn = tuple(fact for fact, answer in given.items() if answer is None and known.to(fact) is not None)
+    return NearMissAnswered(Answers(**given), withdrawn)
 
 
-def _tell(act: Act, incident: Incident, outcome: NearMiss | None, following: Text) -> None:
+def _tell(act: Act, incident: Incident, outcome: NearMiss | None) -> None:
     did = deed_in_words(act.deed)
     _say(_in_short(incident))
     _say(f"kept as act {act.id}, by {act.who} at {clock_time(act.at)}: {did.en} / {did.ja}")
     if outcome:
         _say(outcome.explanation.ja)
         _say(outcome.explanation.en)
-    _say(f"next: {following.en} / {following.ja}")
 
 
 def _in_short(incident: Incident) -> str:
@@ -163,23 +192,29 @@ def _say(text: str, indent: str = "", *, err: bool = False) -> None:
 
 
 @contextmanager
-def _store(file: Path, as_json: bool) -> Iterator[tuple[Database, Catalogue]]:
-    """The receiver's store and the catalogue. What is refused, or cannot be written, ends the call with exit code 1."""
+def opened_store(file: Path, as_json: bool, refusal: Text = _NOT_KEPT) -> Iterator[tuple[Database, Catalogue, Settings]]:
+    """The receiver's store, the catalogue and the settings. What is refused, or cannot be written, ends the call with 1."""
     settings, catalogue, _ = _load(file)
     path = Path(settings.database.removeprefix("sqlite:///"))
     try:
         if not path.is_file():
-            raise Refused(f"there is no store {path} yet. Start the receiver once: art58 serve")
+            raise Refused(
+                f"there is no store {path} yet. Start the receiver once: art58 serve",
+                f"保存先{path}がまだありません。一度、受信機を起動してください: art58 serve",
+            )
         database = Database(settings.database)
         try:
-            yield database, catalogue
+            yield database, catalogue, settings
         finally:
             database.close()
     except (Refused, StoreUnavailable) as error:
+        ja = error.ja if isinstance(error, Refused) else "保存先を読み書きできません。少し待ってから、もう一度実行してください"
         if as_json:
-            click.echo(msgspec.json.encode({"ok": False, "wrong": str(error)}))
+            click.echo(msgspec.json.encode({"ok": False, "wrong": str(error), "wrong_ja": ja}))
         else:
-            _say(f"not kept: {error}", err=True)
+            _say(f"{refusal.en}: {error}", err=True)
+            if ja:
+                _say(f"{refusal.ja}: {ja}", err=True)
         sys.exit(1)
 
 
@@ -193,9 +228,19 @@ def _found(database: Database, id_: str) -> Incident:
     if len(found) == 1:
         return found[0]
     if not found:
-        short = f", and is too short to stand for one (at least {_SHORTEST_ID} characters)" if len(id_) < _SHORTEST_ID else ""
-        raise Refused(f"{id_!r} is no incident{short}. Its page and its ticket name its id")
-    raise Refused(f"{id_!r} may be any of {len(found)}: {', '.join(each.id for each in found[:5])} ... Write more of it")
+        is_short = len(id_) < _SHORTEST_ID
+        short = f", and is too short to stand for one (at least {_SHORTEST_ID} characters)" if is_short else ""
+        short_ja = f"（短縮は{_SHORTEST_ID}文字以上）" if is_short else ""
+        raise Refused(
+            f"{id_!r} is no incident{short}. List them: art58 incidents --all",
+            f"{id_!r}という事故はありません{short_ja}。一覧: art58 incidents --all",
+        )
+    named = ", ".join(each.id for each in found[:_MOST_NAMED])
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    raise Refused(
+        f"{id_!r} may be any of {len(found)}: {named}{more}. Write more of it",
+        f"{id_!r}に当たる事故が{len(found)}件あります: {named}{'ほか' if more else ''}。もう少し長く書いてください",
+    )
 
 
 def _answers_to(database: Database, incident_id: str) -> Answers:
@@ -205,7 +250,7 @@ def _answers_to(database: Database, incident_id: str) -> Answers:
     return stated(history).near_miss or Answers()
 
 
-def _ask(incident: Incident, known: Answers) -> Answers:
+def _ask(incident: Incident, known: Answers) -> dict[Fact, bool | None]:
     """Ask at the terminal what the outcome still hangs on, one question at a time; the answers that were given now."""
     given: dict[Fact, bool | None] = {}
     while True:
@@ -213,10 +258,18 @@ def _ask(incident: Incident, known: Answers) -> Answers:
         try:
             outcome = near_miss.assess(so_far, incident.failure_started_at)
         except NoProvision as error:
-            raise Refused(f"{error}, when this began. There is nothing to answer") from None
+            raise Refused(f"{error}, when this began. There is nothing to answer", NOT_IN_FORCE) from None
         question = next((each for each in outcome.open_questions if each.fact not in given), None)
         if question is None:
-            return Answers(**given)
+            return given
         click.echo(f"{question.text.ja}\n{question.text.en}", err=True)
-        choice = click.prompt("yes / no / unknown", type=click.Choice(list(ANSWERS)), default="unknown", err=True)
-        given[question.fact] = ANSWERS[choice]
+        given[question.fact] = click.prompt(
+            "yes / no / unknown, はい / いいえ / 不明", default="unknown", value_proc=_heard, err=True
+        )
+
+
+def _heard(word: str) -> bool | None:
+    try:
+        return ANSWERS[word.strip().lower()]
+    except KeyError:
+        raise click.BadParameter(f"{word!r} is none of yes, no, unknown / はい、いいえ、不明のいずれかで答えてください") from None

@@ -14,4 +14,9 @@ CONFIG = click.option(
     help="The configuration file.",
 )
 
-ANSWERS: dict[str, bool | None] = {"yes": True, "no": False, "unknown": None}
+ANSWERS: dict[str, bool | None] = {
+    **dict.fromkeys(("yes", "y", "はい"), True),
+    **dict.fromkeys(("no", "n", "いいえ"), False),
+    **dict.fromkeys(("unknown", "不明")),
+}
+"""What a person may answer to a yes-or-no question, in small letters."""

@@ -12,9 +12,11 @@ import msgspec
 
 from receiver.catalogue import Catalogue
 from receiver.incidents import correlate
+from receiver.incidents.cause import check_stands
 from receiver.incidents.facts import Refused, any_of, check_fact, check_line, check_moment
-from receiver.incidents.handed_on import Half, after_merge, after_split, facts_of_a_part
+from receiver.incidents.handed_on import Half, after_merge, after_split, facts_of_a_part, left_behind
 from receiver.incidents.topology import parents_of
+from receiver.law.provisions import Text
 from receiver.law.wording import clock_time
 from receiver.model import (
     RECEIVER,
@@ -30,8 +32,9 @@ from receiver.model import (
     Reopened,
     Split,
     Timed,
+    Withdrawn,
 )
-from receiver.stated import stated
+from receiver.stated import Stated, deed_in_words, stated
 from receiver.storage import acts as kept_acts
 from receiver.storage import incidents as store
 from receiver.storage.database import Connection, Database
@@ -48,18 +51,25 @@ def state(database: Database, catalogue: Catalogue, incident_id: str | None, dee
 
     `open` is of no incident yet: the act's `incident_id` is the new one's. `merge` is of its part or its whole, and kept on both.
     `split` is of its whole; whatever its `part` says, it is filled in with the id of the incident that was parted off, and kept on
-    both. Raises Refused, and StoreUnavailable; then nothing was kept.
+    both. What was stated of one before and holds for the other from now on is signed by the receiver.
+    Raises Refused, and StoreUnavailable; then nothing was kept.
     """
     check_line("who", who, _MOST_WHO)
     check_line("why", why, _MOST_WHY)
     if who.strip().lower() == RECEIVER:
-        raise Refused(f"{RECEIVER} is how the receiver signs what it does itself. Sign with a person's name")
+        raise Refused(
+            f"{RECEIVER} is how the receiver signs what it does itself. Sign with a person's name",
+            f"{RECEIVER}は受信機自身の署名です。人の名前で申告してください",
+        )
     with database.write() as connection:
         desk = _Desk(connection, catalogue, now)
         first, *more = desk.do(incident_id, deed)
         act = _kept(connection, first, now, who, why)
         for each in more:
             _kept(connection, each, now, who, why)
+        follows = f"follows from act {act.id} by {act.who}: {deed_in_words(act.deed).en}"
+        for incident_id_, said in desk.following:
+            kept_acts.add(connection, incident_id_, now, RECEIVER, follows, said)
         if isinstance(act.deed, Opened):
             # named after its act, which had no number before
             store.save_alerts(connection, [desk.alert_of(act.deed, f"act-{act.id}", act.incident_id)])
@@ -83,19 +93,41 @@ def alerts_on(
     named = [(alert, found[1] if (found := correlate.equipment_of(alert)) else None) for alert in its]
     units = sorted({name for _, name in named if name})
     if absent := sorted(set(equipment) - set(units)):
-        there = any_of(units) or "none"
-        raise Refused(f"no alert of {incident_id} names the equipment {absent[0]!r}: they name {there}. Name one of these")
+        there, there_ja = any_of(units) or "none", any_of(units) or "なし"
+        raise Refused(
+            f"no alert of {incident_id} names the equipment {absent[0]!r}: they name {there}. Name one of these",
+            f"{incident_id}に設備{absent[0]!r}のアラートはありません。設備: {there_ja}。この中から指定してください",
+        )
     if absent := sorted(set(fingerprints) - {alert.fingerprint for alert in its}):
-        raise Refused(f"{incident_id} has no alert {absent[0]!r}. Its page lists its alerts with their fingerprints")
+        raise Refused(
+            f"{incident_id} has no alert {absent[0]!r}. Its page lists its alerts with their fingerprints",
+            f"{incident_id}にアラート{absent[0]!r}はありません。事故のページで確かめてください",
+        )
     chosen = {(alert.source, alert.fingerprint) for alert, name in named if alert.fingerprint in fingerprints or name in equipment}
     return tuple(sorted(chosen))
 
 
+def not_handed_on(database: Database, deed: Deed) -> list[Text]:
+    """What was stated of the two that a merge is about, and will not hold once they are one: to be told to whoever merges them."""
+    if not isinstance(deed, Merged):
+        return []
+    with database.read() as connection:
+        whole, part = ((id_, _word_on(connection, id_)) for id_ in (deed.whole, deed.part))
+    return left_behind(whole, part)
+
+
+def _word_on(connection: Connection, incident_id: str) -> Stated:
+    return stated(kept_acts.of_incidents(connection, [incident_id])[incident_id])
+
+
 class _Desk:
-    """Where one act is checked and done, within one transaction. Each deed gives what is to be kept."""
+    """Where one act is checked and done, within one transaction. Each deed gives what is to be kept; `following` is what has to be
+    stated besides for that to hold, and nobody did.
+    """
 
     def __init__(self, connection: Connection, catalogue: Catalogue, now: datetime) -> None:
         self._connection, self._catalogue, self._now = connection, catalogue, now
+        self.following: list[_Said] = []
 
     def do(self, incident_id: str | None, deed: Deed) -> list[_Said]:
         match deed:
@@ -103,11 +135,17 @@ class _Desk:
                 return self._open(deed)
             case Merged(part, whole):
                 if incident_id not in (part, whole):
-                    raise Refused(f"{incident_id!r} is neither the part nor the whole. Name one of the two")
+                    raise Refused(
+                        f"{incident_id!r} is neither the part nor the whole. Name one of the two",
+                        f"{incident_id!r}は統合する側でもされる側でもありません。どちらかを指定してください",
+                    )
                 return self._merge(deed)
             case Split(_, whole):
                 if incident_id != whole:
-                    raise Refused(f"{incident_id!r} is not {whole!r}, which is to be split. Name the same incident")
+                    raise Refused(
+                        f"{incident_id!r} is not {whole!r}, which is to be split. Name the same incident",
+                        f"{incident_id!r}は分離の対象{whole!r}ではありません。同じ事故を指定してください",
+                    )
                 return self._split(deed)
         incident = self._found(incident_id)
         match deed:
@@ -117,8 +155,11 @@ class _Desk:
                 self._reopen(incident)
             case Closed():
                 self._close(incident)
+            case Withdrawn(facts):
+                self._withdraw(incident, facts)
             case _:
                 check_fact(deed, incident, self._hit_by(incident), self._catalogue, self._now)
+                check_stands(deed, incident)
                 if isinstance(deed, Timed) and deed.restored_at:
                     self._end_those_of_persons(incident, deed.restored_at)
                 self._save(msgspec.structs.replace(incident, to_assess=True))
@@ -128,16 +169,23 @@ class _Desk:
 
     def _open(self, deed: Opened) -> list[_Said]:
         if not deed.services:
-            raise Refused("no service is named. Name those that are hit")
+            raise Refused(
+                "no service is named. Name those that are hit",
+                "役務がありません。影響のある役務を指定してください",
+            )
         if unknown := [name for name in deed.services if name not in self._catalogue.by_name]:
-            raise Refused(f"{unknown[0]!r} is no service of the catalogue. Name {any_of(self._catalogue.by_name)}")
+            raise Refused(
+                f"{unknown[0]!r} is no service of the catalogue. Name {any_of(self._catalogue.by_name)}",
+                f"{unknown[0]!r}という役務はカタログにありません。役務: {any_of(self._catalogue.by_name)}",
+            )
         if deed.equipment is not None:
             check_line("equipment", deed.equipment, _MOST_EQUIPMENT)
         check_moment("the start", deed.started_at, self._now)
         names = tuple(service.name for service in self._catalogue.services if service.name in deed.services)
         deed = msgspec.structs.replace(deed, services=names)
         first = self.alert_of(deed, "", None)
-        self._refuse_twin(deed, first)
+        if deed.equipment or not deed.apart:
+            self._refuse_twin(deed, first)
         id_ = correlate.id_of(first)
         while store.get(self._connection, id_):
             id_ = correlate.id_of(first, after=id_)
@@ -175,18 +223,26 @@ class _Desk:
         if deed.equipment:
             twin = next((each for each in nearby if each.cause == first.cause or deed.equipment in each.units), None)
             cure = "State there what you know (act cause, times, users ...), or dismiss it if it is a false alarm"
+            cure_ja = "知っていることはそちらに申告するか、誤報なら取り下げてください"
         else:
             alerts = store.alerts_of(self._connection, [each.id for each in nearby])
             hit = {id_: self._services_of(its) for id_, its in alerts.items()}
             twin = next((each for each in nearby if not hit.get(each.id, set()).isdisjoint(deed.services)), None)
-            cure = "State there what you know, or, if this is another failure, name its equipment"
+            cure = "State there what you know, or, if this is another failure, name its equipment (not known yet: --apart)"
+            cure_ja = "知っていることはそちらに申告するか、別の故障なら設備を指定してください（まだ分からなければ --apart）"
         if twin:
-            what = twin.equipment or "the same services"
-            raise Refused(f"incident {twin.id} ({twin.state}) is about {what} since {clock_time(twin.failure_started_at)}. {cure}")
+            what, since = twin.equipment or "the same services", clock_time(twin.failure_started_at)
+            raise Refused(
+                f"incident {twin.id} ({twin.state}) is about {what} since {since}. {cure}",
+                f"{since}からの{twin.equipment or '同じ役務'}の事故{twin.id}が既にあります。{cure_ja}",
+            )
 
     def _merge(self, deed: Merged) -> list[_Said]:
         if deed.part == deed.whole:
-            raise Refused(f"{deed.part} cannot be part of itself. Name two incidents")
+            raise Refused(
+                f"{deed.part} cannot be part of itself. Name two incidents",
+                f"{deed.part}を自身に統合することはできません。二つの事故を指定してください",
+            )
         part, whole = self._not_dismissed(deed.part), self._not_dismissed(deed.whole)
         its = list(chain.from_iterable(store.alerts_of(self._connection, (part.id, whole.id)).values()))
         earlier = min(whole, part, key=lambda each: each.failure_started_at)
@@ -211,23 +267,32 @@ class _Desk:
             msgspec.structs.replace(part, state="closed", joined_to=whole.id, closed_at=self._now, to_assess=True),
         )
         self._pin(its, whole.id)
-        said = stated(self._history(whole)), stated(self._history(part))
-        words = [*after_merge((whole, said[0]), (part, said[1])), *facts_of_a_part(*said)]
-        return [(part.id, deed), (whole.id, deed), *((whole.id, word) for word in words)]
+        said = self._word(whole.id), self._word(part.id)
+        self._let_follow(whole.id, [*after_merge((whole, said[0]), (part, said[1])), *facts_of_a_part(*said)])
+        return [(part.id, deed), (whole.id, deed)]
 
     def _split(self, deed: Split) -> list[_Said]:
         whole = self._not_dismissed(deed.whole)
         its = store.alerts_of(self._connection, [whole.id])[whole.id]
         if not deed.alerts:
-            raise Refused("no alert is named. Name those that are an incident of their own")
+            raise Refused(
+                "no alert is named. Name those that are an incident of their own",
+                "アラートがありません。別の事故とするアラートを指定してください",
+            )
         if unknown := set(deed.alerts) - {(alert.source, alert.fingerprint) for alert in its}:
-            raise Refused(f"{whole.id} has no alert {min(unknown)[1]!r}. Its page lists its alerts with their fingerprints")
+            raise Refused(
+                f"{whole.id} has no alert {min(unknown)[1]!r}. Its page lists its alerts with their fingerprints",
+                f"{whole.id}にアラート{min(unknown)[1]!r}はありません。事故のページで確かめてください",
+            )
         leaving = [alert for alert in its if (alert.source, alert.fingerprint) in deed.alerts]
         staying = [alert for alert in its if (alert.source, alert.fingerprint) not in deed.alerts]
         if not staying:
-            raise Refused(f"these are all alerts of {whole.id}: nothing would stay. Leave out those that are to stay")
+            raise Refused(
+                f"these are all alerts of {whole.id}: nothing would stay. Leave out those that are to stay",
+                f"{whole.id}のアラートがすべて含まれ、何も残りません。残すものを除いてください",
+            )
         first, first_left = min(leaving, key=_when), min(staying, key=_when)
-        part, word = self._parted_off(first, whole), stated(self._history(whole))
+        part, word = self._parted_off(first, whole), self._word(whole.id)
         has_first = first.starts_at < first_left.starts_at
         if has_first:
             # what the history told of the start, it told of what leaves
@@ -235,14 +300,16 @@ class _Desk:
         self._save(self._as_told_by(part, leaving, whole.state), self._as_told_by(whole, staying, whole.state))
         self._pin(leaving, part.id)
         self._pin(staying, whole.id)
-        halves = [
-            Half(first.starts_at, self._over(leaving), has_first),
-            Half(first_left.starts_at, self._over(staying), not has_first),
-        ]
+        leaves = Half(first.starts_at, self._over(leaving), has_first)
+        stays = Half(first_left.starts_at, self._over(staying), not has_first)
+        of_part, of_whole = after_split(word, leaves, stays)
+        self._let_follow(part.id, of_part)
+        self._let_follow(whole.id, [*([Reopened()] if word.is_closed else []), *of_whole])
         deed = msgspec.structs.replace(deed, part=part.id, alerts=tuple(sorted(set(deed.alerts))))
-        words = zip((part.id, whole.id), after_split(word, halves), strict=True)
-        taken_back: list[_Said] = [(whole.id, Reopened())] if word.is_closed else []
-        return [(whole.id, deed), (part.id, deed), *taken_back, *((id_, its) for id_, its in words if its)]
+        return [(whole.id, deed), (part.id, deed)]
+
+    def _let_follow(self, incident_id: str, deeds: Iterable[Deed]) -> None:
+        self.following += ((incident_id, deed) for deed in deeds)
 
     def _parted_off(self, first: Alert, whole: Incident) -> Incident:
         """The incident that begins with this alert: one that was joined to the whole comes back under its own name."""
@@ -273,31 +340,53 @@ class _Desk:
 
     def _dismiss(self, incident: Incident) -> None:
         if incident.dismissed:
-            raise Refused(f"{incident.id} is dismissed already. Reopen it if it was to stand")
+            raise Refused(
+                f"{incident.id} is dismissed already. Reopen it if it was to stand",
+                f"{incident.id}は取下げ済みです。取下げが誤りなら再開（reopen）してください",
+            )
         self._save(msgspec.structs.replace(incident, state="closed", dismissed=True, closed_at=self._now, to_assess=True))
         # what fires again from now on is not dismissed with it: it opens an incident of its own
         self._pin(store.alerts_of(self._connection, [incident.id])[incident.id], incident.id)
 
     def _reopen(self, incident: Incident) -> None:
-        if incident.state == "open":
-            raise Refused(f"{incident.id} is open already. There is nothing to take back")
+        if incident.state == "open" and self._word(incident.id).is_going_on:
+            raise Refused(
+                f"{incident.id} is open already, and stays so by a person's word. State its end once it is over",
+                f"{incident.id}は、終わっていないとの申告により既に継続中です。終わったら復旧時刻を申告してください",
+            )
         self._save(_in_state(msgspec.structs.replace(incident, dismissed=False), "open", None))
         # a dismissal or a close by a person is taken back, and just that
-        if not incident.dismissed and not stated(self._history(incident)).is_closed:
+        if not incident.dismissed and not self._word(incident.id).is_closed:
             self._let_those_of_persons_fire(incident)
 
     def _close(self, incident: Incident) -> None:
         if incident.state == "closed":
-            raise Refused(f"{incident.id} is {'dismissed' if incident.dismissed else 'closed'} already. There is nothing to close")
+            raise Refused(
+                f"{incident.id} is {'dismissed' if incident.dismissed else 'closed'} already. There is nothing to close",
+                f"{incident.id}は既に{'取下げ' if incident.dismissed else '終結'}済みです。終結するものはありません",
+            )
         if incident.state != "restored":
             cure = "State its end (act times ID --restored), or dismiss it if it was a false alarm"
+            cure_ja = "復旧時刻を申告するか（act times ID --restored）、誤報なら取り下げてください"
             if incident.state == "recovering":
-                cure = "Wait until its recovery has held"
-            raise Refused(f"{incident.id} is {incident.state}: only what is restored can be closed. {cure}")
+                cure, cure_ja = "Wait until its recovery has held", "復旧が確定するまで待ってください"
+            raise Refused(
+                f"{incident.id} is {incident.state}: only what is restored can be closed. {cure}",
+                f"終結できるのは復旧した事故だけです（{incident.id}は{incident.state}）。{cure_ja}",
+            )
         self._save(msgspec.structs.replace(incident, state="closed", closed_at=self._now, to_assess=True))
 
-    def _history(self, incident: Incident) -> list[Act]:
-        return kept_acts.of_incidents(self._connection, [incident.id])[incident.id]
+    def _withdraw(self, incident: Incident, facts: Collection[str]) -> None:
+        stands = {fact for fact, _ in self._word(incident.id).by}
+        if nowhere := sorted(set(facts) - stands):
+            raise Refused(
+                f"{nowhere[0]} is not stated of {incident.id}. There is nothing to take back",
+                f"{incident.id}について{nowhere[0]}の申告はありません。取り消すものはありません",
+            )
+        self._save(msgspec.structs.replace(incident, to_assess=True))
+
+    def _word(self, incident_id: str) -> Stated:
+        return _word_on(self._connection, incident_id)
 
     # -- the outages that only persons tell of --
 
@@ -326,9 +415,15 @@ class _Desk:
     def _found(self, incident_id: str | None) -> Incident:
         incident = store.get(self._connection, incident_id) if incident_id and incident_id.isascii() else None
         if incident is None:
-            raise Refused(f"there is no incident {incident_id!r}. Look at its page, or list them: GET /api/v1/incidents")
+            raise Refused(
+                f"there is no incident {incident_id!r}. List them: art58 incidents --all",
+                f"{incident_id!r}という事故はありません。一覧で確かめてください: art58 incidents --all",
+            )
         if incident.joined_to:
-            raise Refused(f"{incident.id} is part of {incident.joined_to} now. State it of {self._whole_of(incident)}")
+            raise Refused(
+                f"{incident.id} is part of {incident.joined_to} now. State it of {self._whole_of(incident)}",
+                f"{incident.id}は{incident.joined_to}に統合されています。{self._whole_of(incident)}に申告してください",
+            )
         return incident
 
     def _whole_of(self, incident: Incident) -> str:
@@ -341,7 +436,10 @@ class _Desk:
     def _not_dismissed(self, incident_id: str) -> Incident:
         incident = self._found(incident_id)
         if incident.dismissed:
-            raise Refused(f"{incident.id} was dismissed as a false alarm. Reopen it first")
+            raise Refused(
+                f"{incident.id} was dismissed as a false alarm. Reopen it first",
+                f"{incident.id}は誤報として取下げ済みです。先に再開（reopen）してください",
+            )
         return incident
 
     def _hit_by(self, incident: Incident) -> set[str]:

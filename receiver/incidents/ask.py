@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache, partial
+from itertools import chain
 from typing import TypeVar
 
 import msgspec
@@ -87,7 +88,7 @@ class Observer:
         unchanged: dict[trend.Key, Trend] = {}
         growing = _or_else(unchanged, partial(self._trends.observe, _whose_users_may_grow(impacts), now))
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
-        below = self._below(impacts, observed)
+        below, uncounted = self._below(impacts, observed)
         return {
             impact.key: Told(
                 observed[impact.service.name],
@@ -96,6 +97,7 @@ class Observer:
                 _worst([found for unit in impact.hit if (found := quality.get((impact.service.name, unit)))]),
                 impact.hit,
                 growing.get((impact.service.name, impact.hit)),
+                uncounted.get(impact.key, ()),
             )
             for impact in impacts
         }
@@ -149,8 +151,12 @@ class Observer:
             found |= {key: history.added([compared[one] for one in several]) for key, several in its.items()}
         return found
 
-    def _below(self, impacts: Iterable[Impact], observed: dict[str, UsersObserved]) -> dict[tuple[str, str], Found]:
-        """The users under equipment that has no count of its own, from what is below it."""
+    def _below(
+        self, impacts: Iterable[Impact], observed: dict[str, UsersObserved]
+    ) -> tuple[dict[tuple[str, str], Found], dict[tuple[str, str], tuple[str, ...]]]:
+        """The users under equipment that has no count of its own, from what is below it; and, where several pieces failed, those
+        of which alone nothing would be known: they give nothing to what is known of all together.
+        """
         wanted: dict[str, dict[tuple[str, str], topology.Wanted]] = defaultdict(dict)
         for impact in impacts:
             service, named = impact.service, frozenset(unit for unit in impact.hit if unit is not None)
@@ -161,20 +167,29 @@ class Observer:
             wanted[service.equipment_label][impact.key] = topology.Wanted(service.name, named)
         emergency = {impact.service.name for impact in impacts if impact.service.family == "emergency_voice"}
         found: dict[tuple[str, str], Found] = {}
+        uncounted: dict[tuple[str, str], tuple[str, ...]] = {}
         for label, its in wanted.items():
+            alone = {key: _each_alone(one) for key, one in its.items() if len(one.roots) > 1}
+            every = list(dict.fromkeys([*its.values(), *chain.from_iterable(alone.values())]))
             answers = _or_else(
-                dict.fromkeys(its.values(), Found(None, 0, 0, 0, "", "", problem=OWN_FAULT)),
+                dict.fromkeys(every, Found(None, 0, 0, 0, "", "", problem=OWN_FAULT)),
                 partial(
                     topology.observe,
                     self.prometheus,
-                    its.values(),
+                    every,
                     equipment_label=label,
                     emergency_voice=emergency,
                     declared=self.catalogue.equipment,
                 ),
             )
             found |= {key: answers[one] for key, one in its.items()}
-        return found
+            for key, ones in alone.items():
+                uncounted[key] = tuple(min(one.roots) for one in ones if answers[one].total is None)
+        return found, uncounted
+
+
+def _each_alone(several: topology.Wanted) -> list[topology.Wanted]:
+    return [topology.Wanted(several.service, frozenset([root])) for root in sorted(several.roots)]
 
 
 def _or_else(otherwise: _T, ask: Callable[[], _T]) -> _T:

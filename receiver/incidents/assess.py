@@ -1,6 +1,7 @@
 """One impact at one instant: users as far as they are known, the verdict of the law, and when it will rise. Pure."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
@@ -8,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from receiver.catalogue import Service
-from receiver.incidents.count import Told, count
+from receiver.incidents.cause import judged_cause
+from receiver.incidents.count import Told, count, leaves_out_equipment
 from receiver.incidents.outlook import moved, outlook
 from receiver.law import causes, forecast
 from receiver.law.conference import BusinessHours, function_facts
@@ -28,6 +30,7 @@ from receiver.law.verdict import (
     judge_populations,
     may_fall_under_clause_2,
 )
+from receiver.law.wording import JOINED_LATER, problem
 from receiver.model import Assessment, Conclusion, Incident
 from receiver.stated import Stated
 
@@ -73,7 +76,7 @@ def assess(
         incident,
         service,
         told,
-        _known_before(previous, restored_at),
+        _known_before(previous, restored_at, told.units, now),
         now,
         restored_at=restored_at,
         open_hours=open_hours,
@@ -84,7 +87,7 @@ def assess(
     rulebook = rulebook_on(incident.failure_started_at, rulebooks)
     started_at = incident.failure_started_at
     down = _all_traffic_down(service, told, rulebook, previous, started_at, restored_at, now)
-    kind = stated.cause_of(started_at, restored_at, now)
+    kind, plan_ends_at = judged_cause(stated, started_at, restored_at, now)
     rule = causes.cause(kind) if kind else None
     circumstances = Circumstances(
         # where nobody has said what the cause is, it is judged as a failure, and flagged
@@ -99,7 +102,7 @@ def assess(
     ahead = None if restored_at else outlook(service, rulebook, affected, circumstances, trend, started_at, now)
     new, judgement = _conclude(incident, service, restored_at, affected, circumstances, down, previous, rulebook, lead, now, ahead)
     units = tuple(unit for unit in told.units if unit is not None)
-    new = msgspec.structs.replace(_as_stated(new, incident, stated, rule), quality=quality, units=units)
+    new = msgspec.structs.replace(_as_stated(new, incident, stated, rule, plan_ends_at), quality=quality, units=units)
     if previous and not _changed(new, previous):
         return None
     explanation = explain_outage(
@@ -112,9 +115,9 @@ def assess(
         new.major_expected_at,
         new.quality,
         seen,
-        _unsettled(service),
+        _unsettled(service, new.affected),
         rule,
-        stated.plan_ends_at if kind == "planned_work_within_plan" and restored_at is None else None,
+        plan_ends_at if kind == "planned_work_within_plan" and restored_at is None else None,
         stated.about(service.name),
         forecast.in_words(ahead) if ahead and new.major_on_trend_at else None,
     )
@@ -130,7 +133,9 @@ def _stated_count(stated: Stated, service: Service) -> Count | None:
     return Count(said.users, "stated", "", at, stopped=said.stopped, degraded=said.degraded)
 
 
-def _as_stated(new: Conclusion, incident: Incident, stated: Stated, rule: causes.CauseRule | None) -> Conclusion:
+def _as_stated(
+    new: Conclusion, incident: Incident, stated: Stated, rule: causes.CauseRule | None, plan_ends_at: datetime | None
+) -> Conclusion:
     """Nobody is called for what is no accident by a person's word; and planned work is none before its plan is over."""
     new = msgspec.structs.replace(new, acts_up_to=stated.last)
     if rule and rule.cause in ("no_failure", "non_telecom_equipment_failure"):
@@ -138,8 +143,8 @@ def _as_stated(new: Conclusion, incident: Incident, stated: Stated, rule: causes
         new = msgspec.structs.replace(new, candidate=False, major_expected_at=None)
     if stated.drill or incident.dismissed or incident.joined_to:
         new = msgspec.structs.replace(new, candidate=False)
-    if new.major_since and rule and rule.id == "planned_work_overrun" and stated.plan_ends_at:
-        new = msgspec.structs.replace(new, major_since=max(new.major_since, stated.plan_ends_at))
+    if new.major_since and rule and rule.id == "planned_work_overrun" and plan_ends_at:
+        new = msgspec.structs.replace(new, major_since=max(new.major_since, plan_ends_at))
     return new
 
 
@@ -152,23 +157,42 @@ def _quality(told: Told, previous: Conclusion | None, *, recovered: bool) -> tup
     return None, previous.quality if previous else ()
 
 
-def _known_before(previous: Conclusion | None, restored_at: datetime | None) -> Affected:
-    """What was known of the users. That they could not be measured in the last minutes before a recovery is no gap in it."""
+def _known_before(
+    previous: Conclusion | None, restored_at: datetime | None, units: Iterable[str | None], now: datetime
+) -> Affected:
+    """What was known of the users. That they could not be measured in the last minutes before a recovery is no gap in it.
+
+    It is a floor, and no upper bound, once more equipment belongs to it.
+    """
     if previous is None:
         return Affected()
     # what a person stated is no measurement: it is taken from the acts again
     known = msgspec.structs.replace(previous.affected, stated=None)
     since = known.unmeasured_since
+    if previous.units and _joined(units, previous):
+        return msgspec.structs.replace(known, bound=None, problem=JOINED_LATER, unmeasured_since=since or now)
+    if leaves_out_equipment(known.problem):
+        return known
     if restored_at and previous.restored_at is None and previous.measured and since and restored_at - since <= _SHORT_GAP:
         return msgspec.structs.replace(known, problem=None, unmeasured_since=None)
     return known
 
 
-def _unsettled(service: Service) -> tuple[Flag, ...]:
+def _joined(units: Iterable[str | None], previous: Conclusion) -> set[str]:
+    """The equipment that was not among that of the previous conclusion."""
+    return {unit for unit in units if unit is not None}.difference(previous.units)
+
+
+def _unsettled(service: Service, affected: Affected) -> tuple[Flag, ...]:
+    left_out = affected.problem if leaves_out_equipment(affected.problem) and not affected.stated else None
+    some: tuple[Flag, ...] = ()
+    if left_out and affected.kept:
+        why = problem(left_out)
+        some = (Flag("equipment_not_counted", Text(f"{why.ja}。利用者数は下限", f"{why.en}. The number of users is a floor")),)
     if service.web_conference is None:
-        return ()
+        return some
     _, unsure = function_facts(service.web_conference, service.charged, service.monthly_users_previous_fy)
-    return (Flag("video_alone", unsure),) if unsure else ()
+    return (*some, Flag("video_alone", unsure)) if unsure else some
 
 
 def impaired(told: Told) -> Impairment | None:
@@ -360,7 +384,7 @@ def _all_traffic_down(
 
 def _changed(new: Conclusion, previous: Conclusion) -> bool:
     """Whether something differs that a person would care about."""
-    if _cared_about(new) != _cared_about(previous) or moved(new, previous):
+    if _cared_about(new) != _cared_about(previous) or moved(new, previous) or _joined(new.units, previous):
         return True
     was, is_ = previous.affected, new.affected
     if is_.kept != was.kept or _kind(is_.problem) != _kind(was.problem):
@@ -370,8 +394,8 @@ def _changed(new: Conclusion, previous: Conclusion) -> bool:
 
 
 def _kind(problem: str | None) -> str | None:
-    """A problem without its numbers: they may be others at each tick."""
-    return problem and re.sub(r"\d+", "", problem)
+    """A problem without its numbers: they may be others at each tick. Those in names of equipment are not."""
+    return problem if leaves_out_equipment(problem) else problem and re.sub(r"\d+", "", problem)
 
 
 def _differ(one: int | None, other: int | None) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import reduce
+from itertools import chain
 
 import msgspec
 
@@ -9,7 +11,7 @@ from receiver.catalogue import Catalogue, Service
 from receiver.incidents import correlate
 from receiver.incidents.correlate import hold_of
 from receiver.incidents.topology import parents_of
-from receiver.law.counting import Affected
+from receiver.law.counting import Affected, keep_largest
 from receiver.model import Alert, Assessment, Conclusion, Incident
 from receiver.stated import Stated, stated
 from receiver.storage import acts
@@ -83,6 +85,10 @@ def load(database: Database, catalogue: Catalogue) -> list[Case]:
             )
             for incident in living
         ]
+        # who became part of another is to be looked at once more, and so is that one
+        joined = {incident.joined_to or incident.id for incident in living if incident.to_assess}
+        parts = store.parts_of(connection, joined) if joined else {}
+        of_parts = store.latest_conclusions(connection, chain.from_iterable(parts.values())) if parts else {}
         cut = {case.incident.id: {hit.service.name for hit in case.hits} for case in cases}
         whole = store.latest_assessments(
             connection, [id_ for id_, names in cut.items() if any(last.service not in names for last in previous[id_])]
@@ -99,8 +105,23 @@ def load(database: Database, catalogue: Catalogue) -> list[Case]:
             if last and not hit.named.issuperset(last.units):
                 # counted of more equipment than it has by what is known now
                 case.previous[last.service] = msgspec.structs.replace(last, affected=Affected(bound=last.affected.bound))
+        _keep_what_parts_counted(case, [last for part in parts.get(case.incident.id, ()) for last in of_parts[part]])
         case.gone = [last for last in whole[case.incident.id] if last.service not in cut[case.incident.id]]
     return cases
+
+
+def _keep_what_parts_counted(case: Case, of_parts: list[Conclusion]) -> None:
+    """What was measured before it became part of this: the largest number of the accident may be among it."""
+    for hit in case.hits:
+        for part in of_parts:
+            if part.service != hit.service.name or part.withdrawn or not hit.named.issuperset(part.units):
+                continue
+            last = case.previous.get(part.service)
+            if last is None:
+                case.previous[part.service] = msgspec.structs.replace(part, number=0)
+                continue
+            kept = reduce(keep_largest, part.affected.kept, last.affected.kept)
+            case.previous[part.service] = msgspec.structs.replace(last, affected=msgspec.structs.replace(last.affected, kept=kept))
 
 
 def _hits(connection: Connection, catalogue: Catalogue, alerts: list[Alert]) -> list[Hit]:

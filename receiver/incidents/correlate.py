@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from operator import attrgetter
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -146,13 +147,16 @@ def _shared(alert: Alert, catalogue: Catalogue) -> tuple[str, ...]:
 def failures(all_: Sequence[Stretch], parents: Parents, alone: AbstractSet[str] = frozenset()) -> list[list[Stretch]]:
     """The stretches of each failure, earliest first. `alone`: incidents that take in nothing more, as a person dismissed them.
 
-    What a person put into one incident stays there, and what was put into two is never joined.
+    What a person put into one incident stays there, and what was put into two is never joined: what is related to both belongs to
+    the one that has its own alert, else its own equipment, else to the nearest.
     """
     groups = _Groups(all_, alone)
     for earlier, later in _same_alert(all_):
         groups.join_twins(earlier, later)
-    for earlier, later in sorted(_related(all_, parents), key=_nearness):
-        groups.join(earlier, later)
+    links = _related(all_, parents)
+    # which of two takes it is a question only where a person parted or dismissed something
+    for link in sorted(links, key=_nearness) if any(stretch.alert.pinned for stretch in all_) else links:
+        groups.join(link.earlier, link.later)
     return groups.found()
 
 
@@ -173,35 +177,53 @@ def near(earlier: Stretch, later: Stretch) -> bool:
     return earlier.reach is None or later.start <= earlier.reach
 
 
-def _nearness(pair: tuple[Stretch, Stretch]) -> tuple[timedelta, Key, Key]:
-    earlier, later = pair
+_BY_PERSON, _ONE_ALERT, _ONE_CAUSE, _RELATED = range(4)
+
+
+class _Link(NamedTuple):
+    """Two stretches that are one failure, and by what. `steps`: so far the equipment of one lies above that of the other."""
+
+    by: int
+    earlier: Stretch
+    later: Stretch
+    steps: int = 0
+
+
+def _nearness(link: _Link) -> tuple[int, timedelta, int, Key, Key]:
+    """What fires again continues its own incident, though another that it is related to may be nearer in time."""
+    earlier, later = link.earlier, link.later
     gap = max(later.start - earlier.end, timedelta()) if earlier.end else timedelta()
-    return gap, earlier.order, later.order
+    return link.by, gap, link.steps, earlier.order, later.order
 
 
-def _related(all_: Sequence[Stretch], parents: Parents) -> Iterator[tuple[Stretch, Stretch]]:
-    """Pairs, the earlier first, that are one failure; not all of them, but enough to find each failure whole."""
+def _related(all_: Sequence[Stretch], parents: Parents) -> Iterator[_Link]:
+    """Links enough to find each failure whole, not all that there are."""
+    by_alert: dict[tuple[str, ...], list[Stretch]] = defaultdict(list)
     by_cause: dict[str, list[Stretch]] = defaultdict(list)
     by_share: dict[str, list[Stretch]] = defaultdict(list)
     pinned: dict[str | None, list[Stretch]] = defaultdict(list)
     for stretch in all_:
-        by_cause[stretch.alert.cause or ""].append(stretch)
+        cause = stretch.alert.cause or ""
+        by_alert[stretch.alert.source, stretch.alert.fingerprint, cause].append(stretch)
+        by_cause[cause].append(stretch)
         for share in stretch.shared:
             by_share[share].append(stretch)
         if stretch.alert.pinned:
             pinned[stretch.alert.incident_id].append(stretch)
     for its in pinned.values():
-        yield from pairwise(its)
+        yield from (_Link(_BY_PERSON, *pair) for pair in pairwise(its))
+    for its in by_alert.values():
+        yield from _chained(its, _ONE_ALERT)
     for its in by_cause.values():
-        yield from _chained(its)
+        yield from _chained(its, _ONE_CAUSE)
     for share, its in by_share.items():
         if share.startswith("inhibition by ") and not any(share in s.shared[:-1] for s in its):
             continue  # inhibits nothing
-        yield from _chained(its)
+        yield from _chained(its, _RELATED)
     for cause, its in by_cause.items():
-        for above in _above(cause, parents):
+        for steps, above in enumerate(_above(cause, parents), start=1):
             if above in by_cause:
-                yield from _chained(sorted([*its, *by_cause[above]], key=attrgetter("order")))
+                yield from _chained(sorted([*its, *by_cause[above]], key=attrgetter("order")), _RELATED, steps)
 
 
 def _above(cause: str, parents: Parents) -> Iterator[str]:
@@ -213,7 +235,7 @@ def _above(cause: str, parents: Parents) -> Iterator[str]:
         above = parents.get(above)
 
 
-def _chained(its: Sequence[Stretch]) -> Iterator[tuple[Stretch, Stretch]]:
+def _chained(its: Sequence[Stretch], by: int, steps: int = 0) -> Iterator[_Link]:
     """Each stretch with the one before it that reaches furthest: of those that nobody put anywhere, and of each incident into which
     a person put some.
     """
@@ -221,7 +243,7 @@ def _chained(its: Sequence[Stretch]) -> Iterator[tuple[Stretch, Stretch]]:
     for stretch in its:
         for earlier in furthest.values():
             if near(earlier, stretch):
-                yield earlier, stretch
+                yield _Link(by, earlier, stretch, steps)
         pin = stretch.alert.incident_id if stretch.alert.pinned else None
         earlier_one = furthest.get(pin)
         if earlier_one is None or (earlier_one.reach is not None and (stretch.reach is None or stretch.reach > earlier_one.reach)):

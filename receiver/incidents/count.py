@@ -24,8 +24,9 @@ from receiver.law.fallback import Choice, PassedOver
 from receiver.law.forecast import Trend
 from receiver.law.methods import Traffic
 from receiver.law.provisions import Text
-from receiver.law.wording import GONE, METHODS, NO_SERIES, RECOVERED_FIRST, clock_time
+from receiver.law.wording import GONE, JOINED_LATER, METHODS, NO_SERIES, NO_SERIES_OF, RECOVERED_FIRST, clock_time
 from receiver.model import Incident
+from receiver.observation.equipment_tree import shown_text
 from receiver.observation.history import SLOT, History
 from receiver.observation.quality import Quality
 from receiver.observation.topology import Found
@@ -34,10 +35,14 @@ from receiver.observation.users import Reading, UsersObserved
 _BY_SIZE: tuple[Method, ...] = ("all_under_equipment", "emergency_all_under_equipment", "host_entitled_accounts")
 """They count what is known of the equipment at any time."""
 
-_USES_UNDER: tuple[Method, ...] = (*_BY_SIZE, "emergency_call_loss", "traffic_difference")
+_USERS_UNDER: tuple[Method, ...] = (*_BY_SIZE, "emergency_call_loss")
+_USES_UNDER: tuple[Method, ...] = (*_USERS_UNDER, "traffic_difference")
 
 LATE = timedelta(minutes=15)
 """A finer method that begins to count later than this is no measurement of the whole accident. Ours: no text says."""
+
+_MOST_NAMED = 10
+"""Pieces of equipment in one line."""
 
 _OF_EMERGENCY_CALLS = ("emergency_calls_affected", "equipment_up", "call_loss_ratio")
 
@@ -45,7 +50,7 @@ _OF_EMERGENCY_CALLS = ("emergency_calls_affected", "equipment_up", "call_loss_ra
 class Told(msgspec.Struct, frozen=True):
     """All that was observed of one impact: the answers for its service; where they were asked for its traffic beside that of
     comparable days, what is below it, and its quality. `units`: the equipment that failed, if not that of the incident. `trend`:
-    how its users grow.
+    how its users grow. `uncounted`: of several of `units` those of which no users are known.
     """
 
     observed: UsersObserved
@@ -54,6 +59,7 @@ class Told(msgspec.Struct, frozen=True):
     quality: Quality | None = None
     units: tuple[str | None, ...] = ()
     trend: Trend | None = None
+    uncounted: tuple[str, ...] = ()
 
 
 class _Under(NamedTuple):
@@ -129,10 +135,9 @@ def count(
     known_before, bound = before.count, before.bound
     try:
         under = _under(impact)
-        bound = under.users if under else (service.users_total if bound is None else bound)
+        bound = _bound(impact, under, bound)
         if restored_at and known_before and known_before.method not in GROWING and not _is_news(impact, known_before):
-            # what was not measured while it lasted no longer can be
-            return msgspec.structs.replace(before, bound=bound)
+            return _after_the_recovery(impact, under, msgspec.structs.replace(before, bound=bound), known_before)
         choice = _choice(impact, under)
     except WrongFigure as wrong:
         return _unmeasured(before, bound, str(wrong), now)
@@ -146,7 +151,40 @@ def count(
     if known_before and METHODS_IN_ORDER.index(method) < METHODS_IN_ORDER.index(known_before.method):
         new = _since_late(impact, new, known_before)
     kept = tuple(each for each in before.kept if not _is_past_the_end(impact, each))
-    return Affected(keep_largest(kept, new), bound)
+    return _kept(impact, msgspec.structs.replace(before, kept=kept, bound=bound), new)
+
+
+def leaves_out_equipment(problem: str | None) -> bool:
+    """Whether the number is that of some of the equipment that failed, and so no more than a floor."""
+    return problem is not None and (problem == JOINED_LATER or problem.startswith(NO_SERIES_OF))
+
+
+def _bound(impact: _Impact, under: _Under | None, before: int | None) -> int | None:
+    """All users under the equipment; where of some of it none are known, what was known before, else all of the service."""
+    if under and not impact.told.uncounted:
+        return under.users
+    least = under.users if under else 0
+    return impact.service.users_total if before is None or before < least else before
+
+
+def _after_the_recovery(impact: _Impact, under: _Under | None, before: Affected, known: Count) -> Affected:
+    """What was not measured while it lasted no longer can be, save all users under equipment that was not counted then."""
+    if not leaves_out_equipment(before.problem):
+        return before
+    choice = _choice(impact, under)
+    if choice.estimate is None or choice.estimate.method != known.method or _unanswered(impact, choice, before):
+        return before
+    return _kept(impact, before, _counted(impact, choice, choice.estimate, under, known))
+
+
+def _kept(impact: _Impact, before: Affected, new: Count) -> Affected:
+    """With this count; all users under some of the equipment are no more than a floor."""
+    kept, uncounted = keep_largest(before.kept, new), impact.told.uncounted
+    if not uncounted or new.method not in _USERS_UNDER:
+        return Affected(kept, before.bound)
+    more = len(uncounted) - _MOST_NAMED
+    names = [shown_text(name) for name in uncounted[:_MOST_NAMED]] + ([f"… (+{more:,})"] if more > 0 else [])
+    return _unmeasured(msgspec.structs.replace(before, kept=kept), before.bound, NO_SERIES_OF + ", ".join(names), impact.now)
 
 
 def _is_news(impact: _Impact, known: Count) -> bool:

@@ -18,7 +18,7 @@ from receiver.incidents.correlate import Stretch
 from receiver.incidents.fold import ended_at, fold
 from receiver.incidents.topology import parents_of, related_causes
 from receiver.law.wording import clock_time
-from receiver.model import RECEIVER, Alert, AlertEvent, Deed, Incident, Merged, Reopened, Split, Timed
+from receiver.model import RECEIVER, Alert, AlertEvent, Deed, Incident, Merged, Reopened, Split, Withdrawn
 from receiver.stated import Stated, stated
 from receiver.storage import acts, notifications
 from receiver.storage import incidents as store
@@ -242,6 +242,7 @@ class _Books:
         joined: Sequence[tuple[Incident, Incident, Stretch]],
     ) -> None:
         """What was joined and parted, in the history of both; and what persons stated, as it holds for what they became."""
+        parts = {part.id for part, _, _ in joined}
         for part, whole, stretch in joined:
             why = f"by later evidence one failure: {stretch.alert.name} of {clock_time(stretch.start)} belongs to both"
             deeds = handed_on.after_merge((whole, self._word(whole.id)), (part, self._word(part.id)))
@@ -254,15 +255,17 @@ class _Books:
                 whole_id = next(id_ for each in its if (id_ := each.alert.incident_id) in self._told_of and id_)
                 why = f"by later evidence it was over before {clock_time(its[0].start)}, when another failure began"
                 deed = Split(incident.id, whole_id, tuple((each.alert.source, each.alert.fingerprint) for each in its))
-                halves = [_half(each, has_first=each is not its) for each in (its_failure.get(whole_id, its), its)]
-                for id_, word in zip((whole_id, incident.id), handed_on.after_split(self._word(whole_id), halves), strict=True):
-                    self._add(id_, why, deed, *([word] if word else []))
+                stays = its_failure.get(whole_id, its)
+                halves = _half(its, has_first=False), _half(stays, has_first=True)
+                of_part, of_whole = handed_on.after_split(self._word(whole_id), *halves)
+                self._add(whole_id, why, deed, *of_whole)
+                self._add(incident.id, why, deed, *of_part)
             elif self._word(incident.id).is_closed and incident.id in self._reopened:
                 self._add(incident.id, "by later evidence it went on for longer", Reopened())
             stated_start = self._word(incident.id).started_at
-            came = [each.start for each in its if each.alert.incident_id != incident.id]
+            came = [each.start for each in its if each.alert.incident_id not in {incident.id, *parts}]
             if stated_start and came and min(came) < stated_start:
-                self._add(incident.id, "by later evidence it began earlier", Timed(started_at=min(came)))
+                self._add(incident.id, "by later evidence it began earlier", Withdrawn(("started_at",)))
 
     def _word(self, id_: str) -> Stated:
         return self._words.get(id_, _NOTHING)

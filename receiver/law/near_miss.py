@@ -300,7 +300,7 @@ def _explanation(
 ) -> Text:
     parts = [OUTCOMES[outcome]]
     if decided_by:
-        points = [_point(decider) for decider in decided_by]
+        points = [_point(decider, book) for decider in decided_by]
         parts.append(Text(f"決め手: {'、'.join(p.ja for p in points)}", f"Decided by: {', '.join(p.en for p in points)}"))
     if questions:
         parts.append(
@@ -314,8 +314,12 @@ def _explanation(
     return Text("。".join(p.ja for p in parts) + "。", " ".join(p.en if p.en.endswith("?") else f"{p.en}." for p in parts))
 
 
-def _point(decider: Decider) -> Text:
+def _point(decider: Decider, book: Checklist) -> Text:
     answer = Text("はい", "yes") if decider.holds else Text("いいえ", "no")
+    if decider.label == book.not_when_major.label:
+        # "the article: yes" under an outcome of no: only the question says what was answered
+        asked = next(question.text for question in book.questions if question.fact == book.not_when_major.fact)
+        return Text(f"{asked.ja}={answer.ja}（{decider.label}）", f"{asked.en} = {answer.en} ({decider.provision.article.en})")
     return Text(f"{decider.label}={answer.ja}", f"{decider.provision.article.en} = {answer.en}")
 
 

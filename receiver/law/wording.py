@@ -96,11 +96,15 @@ def clock_time(moment: datetime) -> str:
 
 
 GONE = "the series that counted the users is gone"
+JOINED_LATER = "equipment joined whose users were not counted"
 NO_SERIES = "no series gives the users of this equipment"
+NO_SERIES_OF = "no series gives the users of: "
+"""Of several pieces of equipment, with the names of those."""
 OWN_FAULT = "the receiver met a fault of its own: see its log"
 RECOVERED_FIRST = "the service recovered before its users could be measured"
 _PROBLEMS = {
     GONE: "利用者数を数えていた系列がなくなった",
+    JOINED_LATER: "利用者数を数えていない設備が加わった",
     OWN_FAULT: "受信機自身の障害（ログを参照）",
     NO_SERIES: "この設備の利用者数を示す系列がない",
     RECOVERED_FIRST: "利用者数を計測する前に役務が復旧した",
@@ -109,6 +113,8 @@ _PROBLEMS = {
 
 def problem(why: str) -> Text:
     """Why users could not be measured; what Prometheus said of it stays as it said it."""
+    if why.startswith(NO_SERIES_OF):
+        return Text(f"利用者数を示す系列がない設備: {why.removeprefix(NO_SERIES_OF)}", why)
     return Text(_PROBLEMS.get(why, why), why)
 
 

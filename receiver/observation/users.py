@@ -60,12 +60,15 @@ class UsersObserved(msgspec.Struct, frozen=True):
         answer = self.answers.get(question)
         if answer is None or len(units) == 1:
             return answer.reading(*units) if answer else None
-        readings = list(dict.fromkeys(answer.reading(unit) for unit in units))
-        if question in _SHARED and readings != [answer.everywhere]:
+        readings = [answer.reading(unit) for unit in dict.fromkeys(units)]
+        if all(reading is answer.everywhere for reading in readings):
+            return answer.everywhere
+        if question in _SHARED:
             return None  # they may be under several of them: that is the topology's business
-        found = [reading for reading in readings if reading]
-        if len(found) < len(readings) or len(found) < 2:
-            return found[0] if len(found) == len(readings) else None
+        # what holds everywhere is one number; others that look alike are not
+        found = [reading for reading in {id(reading): reading for reading in readings}.values() if reading]
+        if None in readings:
+            return None
         value = TOGETHER.get(question, _parts)([reading.value for reading in found])
         at = min((reading.at for reading in found if reading.at), default=None)
         return Reading(value, at, "; ".join(dict.fromkeys(reading.query for reading in found)), found[0].unit)

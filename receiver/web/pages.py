@@ -1,4 +1,4 @@
-"""Pages for people, bare, in Japanese and English: one per incident, and one of what was refused."""
+"""Pages for people, bare, in Japanese and English: the incidents, one page for each, and one of what was refused."""
 
 from datetime import datetime
 from operator import itemgetter
@@ -7,10 +7,11 @@ from flask import Blueprint, Response, render_template
 
 from receiver.catalogue import Catalogue
 from receiver.delivery import words
+from receiver.incidents import overview
 from receiver.intake.authentication import Gate
 from receiver.law import deadlines, near_miss
 from receiver.law.freshness import overdue
-from receiver.law.provisions import BASES
+from receiver.law.provisions import BASES, Text
 from receiver.law.rulebook import Rulebook
 from receiver.law.verdict import gravest
 from receiver.law.wording import METHODS, VERDICTS, clock_time, length, users
@@ -19,9 +20,10 @@ from receiver.stated import deed_in_words, near_miss_of, stated
 from receiver.storage import acts, deliveries, notifications
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
-from receiver.web.api import MOST_REFUSED, admitted, body_head
+from receiver.web.api import MOST, MOST_REFUSED, admitted, body_head
 
 MOST_ALERTS = 200
+MOST_CLOSED = 50
 
 
 def blueprint(
@@ -34,12 +36,35 @@ def blueprint(
 ) -> Blueprint:
     room = Blueprint("pages", __name__, template_folder="templates")
 
+    def home() -> Response:
+        return Response(status=302, headers={"Location": "/incidents"})
+
+    def incidents() -> str:
+        with database.read() as connection:
+            # one more than is shown tells that there are more
+            living = overview.not_closed(connection, MOST + 1)
+            closed = overview.closed(connection, MOST_CLOSED + 1)
+        return render_template(
+            "incidents.html",
+            parts=[
+                (Text("継続中・確認待ち", "Going on, or waiting for a person"), living[:MOST], len(living) > MOST),
+                (Text("終結", "Closed"), closed[:MOST_CLOSED], len(closed) > MOST_CLOSED),
+            ],
+            marks=words.marks,
+            states=words.STATES,
+            services=catalogue.by_name,
+            verdicts=VERDICTS,
+            clock_time=clock_time,
+            users=users,
+            overdue=overdue(rulebooks, clock()),
+        )
+
     def incident(id_: str) -> Response | str:
         now = clock()
         with database.read() as connection:
             found = store.get(connection, id_)
             if found is None:
-                return Response("no such incident\n", 404, content_type="text/plain; charset=utf-8")
+                return Response(render_template("absent.html"), 404)
             latest = store.latest_assessments(connection, [id_])[id_]
             history = store.history(connection, id_)
             alerts = store.alerts_of(connection, [id_])[id_]
@@ -87,6 +112,8 @@ def blueprint(
             "refused.html", refused=found, overdue=overdue(rulebooks, clock()), clock_time=clock_time, body_head=body_head
         )
 
+    room.add_url_rule("/", "home", admitted(gate, home))
+    room.add_url_rule("/incidents", "incidents", admitted(gate, incidents))
     room.add_url_rule("/incidents/<id_>", "incident", admitted(gate, incident))
     room.add_url_rule("/refused", "refused", admitted(gate, refused))
     return room

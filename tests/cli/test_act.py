@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -17,8 +17,10 @@ from click.testing import CliRunner, Result
 
 from receiver.cli import acting, main
 from receiver.cli.act import group
+from receiver.law.near_miss import Answers, Fact
 from receiver.law.provisions import JST
 from receiver.model import Act, Incident
+from receiver.stated import stated
 from receiver.storage import acts as kept_acts
 from receiver.storage import heartbeat
 from receiver.storage import incidents as store
@@ -53,6 +55,11 @@ class Desk:
                 store.save_alerts(connection, [msgspec.structs.replace(its, labels=its.labels | {"equipment": unit})])
         with self.database.write() as connection:
             heartbeat.beat(connection, "tick", NOW - timedelta(seconds=10))
+
+    def ticked(self, seconds: float) -> None:
+        """So long ago a receiver last ticked."""
+        with self.database.write() as connection:
+            heartbeat.beat(connection, "tick", NOW - timedelta(seconds=seconds))
 
     def put(self, changed: Incident) -> None:
         with self.database.write() as connection:
@@ -156,6 +163,7 @@ def test_a_person_opens_an_outage(act: Desk) -> None:
         "services": ["voice", "data"],
         "equipment": "core-1",
         "started_at": "2026-11-21T12:10:00+09:00",
+        "apart": False,
     }
     assert act.incident(id_).units == ("core-1",)
     assert {"ja", "en"} == answer["next"].keys()
@@ -186,15 +194,59 @@ def test_what_is_restored_is_closed_and_opened_again(act: Desk) -> None:
     assert act.incident().state == "open"
 
 
+def test_another_failure_of_the_same_service_is_opened_apart_though_its_equipment_is_not_known(act: Desk) -> None:
+    words = ("open", "--service", "voice", "--started", "2026-11-21 12:10", "--apart")
+    answer = json.loads(act(*words, "--json").stdout)
+    id_ = answer["act"]["incident_id"]
+    assert id_ not in (ID, OTHER)
+    assert act.said(id_)["apart"] is True
+    assert "another than those known" in act("list", id_, why=None).stdout
+
+
+def test_what_is_open_is_pinned_open_once(act: Desk) -> None:
+    assert act("reopen", ID).exit_code == 0
+    assert stated(act.acts()).is_going_on
+    again = act("reopen", ID)
+    assert (again.exit_code, "by a person's word" in again.stderr) == (1, True)
+
+
+def test_what_became_a_part_is_not_split_and_its_whole_is_named(act: Desk) -> None:
+    act("merge", ID, "--into", OTHER)
+    for words in (["split", ID, "--equipment", "mme-1"], ["drill", ID]):
+        assert f"{ID} is part of {OTHER} now. State it of {OTHER}" in act(*words).stderr
+
+
+def test_in_json_no_key_of_an_incident_looks_like_the_cause_that_was_stated(act: Desk) -> None:
+    for answer in (act("cause", ID, "hardware", "--json"), act("list", ID, "--json", why=None)):
+        told = json.loads(answer.stdout)["incident"]
+        assert told["grouped_by"] == "equipment:equipment=mme-1"
+        assert "cause" not in told
+
+
 REFUSED: dict[str, tuple[list[str], str]] = {
     "not there": (["drill", "20251231-zzzz"], "'20251231-zzzz' is no incident"),
     "too short": (["drill", "abc"], "at least 4 characters"),
-    "not clear": (["drill", "20261121"], "may be any of 2"),
+    "not clear": (["drill", "20261121"], f"may be any of 2: {ID}, {OTHER}. Write more of it"),
     "no id at all": (["drill", "\udcff\udcff\udcff\udcff"], "is no incident"),
     "the part is not there": (["merge", ID, "--into", "nothing"], "'nothing' is no incident"),
     "not restored": (["close", ID], "only what is restored can be closed"),
     "another service": (["users", ID, "--service", "data", "--users", "5"], "does not hit 'data': its services are voice"),
-    "ahead": (["times", ID, "--started", "2026-11-21 13:10"], "lies ahead"),
+    "no such service": (["open", "--service", "tv", "--started", "2026-11-21 12:10"], "'tv' is no service of the catalogue"),
+    "merged into itself": (["merge", ID, "--into", ID], "cannot be part of itself"),
+    "all its alerts": (["split", ID, "--equipment", "mme-1"], "nothing would stay"),
+    "no such alert": (["split", ID, "--alert", "fp-9"], "has no alert 'fp-9'"),
+    "signed as the receiver": (["drill", ID, "--who", "art58-receiver"], "Sign with a person's name"),
+    "long": (["drill", ID, "--who", "k" * 201], "Say it in 200"),
+    "before the Act": (["times", ID, "--started", "1985-03-31 23:59"], "Correct the year"),
+    "over before it began": (["times", ID, "--restored", "2026-11-21 11:00"], "would be before the start"),
+    "a plan that ends first": (["planned", ID, "--since", "2026-11-21 12:10", "--until", "2026-11-21 12:00"], "the plan ends"),
+    "more parts than all": (["users", ID, "--service", "voice", "--users", "5", "--stopped", "6"], "more than the 5 in all"),
+    "no answer": (["near-miss", ID, "--answer", "burned=unknown"], "no question is answered"),
+    "ahead": (["times", ID, "--started", "2026-11-21T04:10Z"], "the start (2026-11-21 13:10:00 JST) lies ahead"),
+    "the last hour of all": (["times", ID, "--started", "9999-12-31T23:00-09:00"], "lies ahead"),
+    "no number": (["users", ID, "--service", "voice", "--users", "-1"], "-1 is no number of users. Write a whole number from 0"),
+    "a plan ahead": (["planned", ID, "--since", "2036-11-21 13:10", "--until", "2036-11-21 13:20"], "the beginning of the plan"),
+    "the same services": (["open", "--service", "voice", "--started", "2026-11-21 12:10"], "--apart"),
     "no such equipment": (["split", ID, "--equipment", "mme-7"], "they name mme-1"),
     "open already": (["open", "--service", "voice", "--equipment", "mme-1", "--started", "2026-11-21 12:10"], ID),
     "unseen": (["drill", ID, "--who", "ken\x1b[31mji"], "U+001B"),
@@ -207,15 +259,26 @@ def test_what_is_refused_is_not_kept_and_ends_with_one(act: Desk, words: list[st
     assert (run.exit_code, run.stdout) == (1, "")
     assert run.stderr.startswith("not kept: ")
     assert wrong in run.stderr
+    assert "\n受け付けません: " in run.stderr
     answer = json.loads(act(*words, "--json").stdout)
     assert (answer["ok"], wrong in answer["wrong"]) == (False, True)
+    assert re.search("[ぁ-ん]", answer["wrong_ja"])
     assert act.acts() == act.acts(OTHER) == []
 
 
 CALLED_WRONGLY: dict[str, tuple[list[str], str]] = {
     "no kind": (["cause", ID, "gremlins"], "'gremlins' is not one of"),
     "no time": (["times", ID, "--started", "yesterday"], "Write it like '2026-11-22 03:10' (Asia/Tokyo)"),
-    "a day alone": (["times", ID, "--started", "2026-11-21"], "no day with a time"),
+    "a day alone": (["times", ID, "--started", "2026-11-20"], "has no clock time. Write it like '2026-11-20 03:10' (Asia/Tokyo)"),
+    "apart from named equipment": (
+        ["open", "--service", "voice", "--equipment", "mme-9", "--apart", "--started", "2026-11-21 12:10"],
+        "--equipment or --apart",
+    ),
+    "answered twice": (
+        ["near-miss", ID, "--answer", "already_major=no", "--answer", "already_major=yes"],
+        "already_major is answered twice. Answer it once",
+    ),
+    "nobody": (["drill", ID, "--who", " "], "'--who': it is empty"),
     "no times": (["times", ID], "Give --started, --restored, or both"),
     "neither affected nor not": (["emergency-calls", ID, "--service", "voice"], "--affected"),
     "no number": (["users", ID, "--service", "voice", "--users", "many"], "'many' is not a valid integer"),
@@ -237,9 +300,15 @@ def test_a_call_that_is_wrong_ends_with_two(act: Desk, words: list[str], wrong: 
 
 
 def test_there_is_no_act_without_a_reason(act: Desk) -> None:
-    run = act("drill", ID, why=None)
-    assert run.exit_code == 2
-    assert "--why" in run.stderr
+    for run in (act("drill", ID, why=None), act("drill", ID, why=""), act("drill", ID, why=" \u3000")):
+        assert run.exit_code == 2
+        assert "--why" in run.stderr
+    assert act.acts() == []
+
+
+def test_a_kind_that_is_none_is_answered_with_the_kinds_once(act: Desk) -> None:
+    assert act("cause", ID, "gremlins").stderr.count("planned_work_overrun") == 1
+    assert "planned_work_overrun" in act("cause", "--help").stdout
 
 
 def test_the_history_says_who_stated_what_when_and_why(act: Desk) -> None:
@@ -282,9 +351,23 @@ def test_answers_given_with_the_call_are_kept_and_the_outcome_is_told(act: Desk)
     assert answer["near_miss"]["outcome"] == "applies"
 
 
-def test_only_unknown_answers_are_no_answers(act: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_takes_an_answer_back(act: Desk) -> None:
+    act("near-miss", ID, "--answer", "already_major=はい", "--answer", "burned=Y", "--answer", "planned=いいえ")
+    assert (
+        "already_major"
+        not in json.loads(act("near-miss", ID, "--answer", "planned=n", "--json").stdout)["act"]["deed"]["withdrawn"]
+    )
+    answer = json.loads(act("near-miss", ID, "--answer", "already_major=unknown", "--json").stdout)
+    assert answer["ok"] is True
+    assert answer["act"]["deed"]["withdrawn"] == ["already_major"]
+    assert answer["near_miss"]["outcome"] == "cannot_be_told"
+    assert stated(act.acts()).near_miss == Answers(burned=True, planned=False)
+    assert "already? answer withdrawn" in act("list", ID, why=None).stdout
+    both = act("near-miss", ID, "--answer", "burned=unknown", "--answer", "planned=yes")
+    assert both.exit_code == 0
+    assert stated(act.acts()).near_miss == Answers(planned=True)
+    # nothing is left to take back
     assert act("near-miss", ID, "--answer", "burned=unknown").exit_code == 1
-    assert act.acts() == []
 
 
 def test_at_a_terminal_it_asks_only_what_the_outcome_hangs_on(act: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,6 +377,23 @@ def test_at_a_terminal_it_asks_only_what_the_outcome_hangs_on(act: Desk, monkeyp
     assert run.stderr.count("yes / no / unknown") == 1, "one answer decided it"
     assert "重大な事故（第58条第2項）に該当すると判断されているか" in run.stderr
     assert "Has it been judged to be a major accident" in run.stderr
+
+
+def test_short_and_japanese_answers_are_understood_and_others_asked_again(act: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.cli.act.at_a_terminal", lambda: True)
+    run = act("near-miss", ID, answers="perhaps\n いいえ\nY\nn\nはい\n不明\n" + "\n" * 40)
+    assert run.exit_code == 0
+    assert set(act.said()["answers"].values()) == {True, False, None}
+    assert act.said()["answers"]["already_major"] is False
+    assert act.said()["answers"]["serves_30000_users"] is True
+    assert "'perhaps' is none of yes, no, unknown / はい" in run.stderr
+    assert "yes / no / unknown, はい / いいえ / 不明 [unknown]: " in run.stderr
+
+
+def test_the_facts_are_named_in_help_and_pages(act: Desk) -> None:
+    told = [re.sub(r"\s+", " ", act("near-miss", "--help").stdout), *(page.read_text(encoding="utf-8") for page in PAGES)]
+    for fact in get_args(Fact):
+        assert all(fact in text for text in told)
 
 
 def test_questions_that_are_left_open_stay_open(act: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,11 +435,26 @@ def test_what_the_pages_show_is_understood(act: Desk, line: str, monkeypatch: py
 
 
 def test_it_says_when_no_receiver_looks(act: Desk) -> None:
-    assert "no receiver has ticked" not in act("drill", ID).stdout
-    with act.database.write() as connection:
-        heartbeat.beat(connection, "tick", NOW - timedelta(minutes=6))
-    assert "no receiver has ticked on this store since 2026-11-21 12:54:00 JST" in act("drill", ID).stdout
+    act.ticked(60)
+    run = act("drill", ID)
+    assert "nobody is at work" not in run.stdout
+    assert "next: at its next tick" in run.stdout
+    act.ticked(61)
+    run = act("drill", ID)
+    assert (
+        "nobody is at work: no receiver has ticked on this store since 2026-11-21 12:58:59 JST. Start it: art58 serve" in run.stdout
+    )
+    assert "受信機が動いていません（最後の判定: 2026-11-21 12:58:59 JST）" in run.stdout
+    assert "next: " not in run.stdout
+    assert "once it runs" in run.stdout
     assert json.loads(act("drill", ID, "--json").stdout)["receiver_at_rest"] is True
+
+
+def test_a_receiver_that_ticks_seldom_may_miss_two_ticks(act: Desk) -> None:
+    act.config.write_text(CONFIG + "tick_seconds: 60\n")
+    for seconds, at_rest in ((180, False), (181, True)):
+        act.ticked(seconds)
+        assert json.loads(act("drill", ID, "--json").stdout)["receiver_at_rest"] is at_rest
 
 
 def test_where_there_is_no_store_none_is_made(act: Desk, tmp_path: Path) -> None:

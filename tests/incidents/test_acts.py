@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.topology import Declared, DeclaredUnit
-from receiver.incidents.acts import alerts_on, state
+from receiver.incidents.acts import alerts_on, not_handed_on, state
 from receiver.incidents.derive import derive_waiting
 from receiver.incidents.facts import Refused
 from receiver.incidents.fold import ended_at
@@ -41,7 +41,10 @@ from receiver.model import (
     Reopened,
     Split,
     Timed,
+    Withdrawn,
 )
+from receiver.stated import Stated
+from receiver.stated import stated as fold_of_acts
 from receiver.storage import acts as kept_acts
 from receiver.storage import incidents as store
 from receiver.storage import notifications
@@ -59,7 +62,13 @@ CATALOGUE = Catalogue(
         Service(name="data", kind="internet_access", match=('service="data"',), equipment_label="node"),
         Service(name="mail", kind="email", charged=True, match=('service="mail"',)),
     ),
-    Declared(units=(DeclaredUnit(name="core-1"), DeclaredUnit(name="edge-1", parent="core-1"))),
+    Declared(
+        units=(
+            DeclaredUnit(name="core-1"),
+            DeclaredUnit(name="edge-1", parent="core-1"),
+            DeclaredUnit(name="cell-1", parent="edge-1"),
+        )
+    ),
 )
 
 
@@ -402,7 +411,12 @@ def test_a_start_that_a_person_stated_is_no_later_than_that_of_the_whole(desk: D
     earlier, later = desk.told("core-1", 0), desk.told("core-2", 20)
     desk.state(earlier if stated_of_the_earlier else later, Timed(started_at=after(-10 if stated_of_the_earlier else 15)))
     desk.state(earlier, Merged(earlier, later))
-    assert desk.acts(later)[-1].deed == Timed(started_at=after(-10 if stated_of_the_earlier else 0))
+    its = desk.acts(later)[-1]
+    # what nobody stated of the earlier is looked up: no statement is made of it
+    assert its.deed == (Timed(started_at=after(-10)) if stated_of_the_earlier else Withdrawn(("started_at",)))
+    assert (its.who, its.why) == (RECEIVER, f"follows from act 2 by {WHO}: {earlier} became part of {later}")
+    if not stated_of_the_earlier:
+        assert (desk.incident(later).failure_started_at, desk.incident(later).start_settled) == (after(0), False)
 
 
 def test_a_whole_was_known_since_the_first_of_its_parts_was_and_is_as_unwatched_as_they_are(desk: Desk) -> None:
@@ -471,6 +485,141 @@ def test_what_was_split_is_not_joined_again_by_later_news(desk: Desk) -> None:
     assert isinstance(act.deed, Split)
     assert desk.told("edge-1", 10, 30) == act.deed.part
     assert desk.told("core-1", 0, 30) == whole
+
+
+def parted(desk: Desk, whole: str, *equipment: str) -> str:
+    act = desk.state(whole, Split("", whole, alerts_of(desk, whole, *equipment)))
+    assert isinstance(act.deed, Split)
+    return act.deed.part
+
+
+def test_what_fires_again_within_the_hold_continues_its_own_incident_though_what_was_parted_fires_on(desk: Desk) -> None:
+    desk.now = after(40)
+    whole = desk.told("core-1", 0)
+    assert desk.told("edge-1", 10) == whole
+    part = parted(desk, whole, "edge-1")
+    desk.told("core-1", 0, 31)
+    assert desk.told("core-1", 33) == whole
+    assert (desk.incident(whole).units, desk.incident(part).units) == (("core-1",), ("edge-1",))
+    # another alert of the same equipment, too
+    assert desk.told("core-1", 36, service="mail") == whole
+    desk.told("edge-1", 10, 37)
+    assert desk.told("edge-1", 38) == part
+
+
+def test_what_was_parted_alert_by_alert_continues_alert_by_alert(desk: Desk) -> None:
+    desk.now = after(40)
+    whole = desk.told("core-1", 0)
+    assert desk.told("core-1", 1, 20, service="mail") == whole
+    act = desk.state(whole, Split("", whole, (("alertmanager", "core-1-mail"),)))
+    assert isinstance(act.deed, Split)
+    assert desk.told("core-1", 30, service="mail") == act.deed.part
+
+
+@pytest.mark.parametrize(
+    ("core_fires", "edge_fires", "home"), [(True, True, "part"), (True, False, "whole"), (False, True, "part")]
+)
+def test_new_equipment_belongs_to_the_nearest_in_time_then_in_the_network(
+    desk: Desk, core_fires: bool, edge_fires: bool, home: str
+) -> None:
+    desk.now = after(40)
+    whole = desk.told("core-1", 0)
+    part_its = desk.told("edge-1", 10)
+    assert part_its == whole
+    part = parted(desk, whole, "edge-1")
+    if not core_fires:
+        desk.told("core-1", 0, 31)
+    if not edge_fires:
+        desk.told("edge-1", 10, 31)
+    assert desk.told("cell-1", 35) == {"whole": whole, "part": part}[home]
+
+
+@given(
+    parted_off=st.sets(st.sampled_from(("core-1", "edge-1", "cell-1")), min_size=1, max_size=2),
+    ends=st.lists(st.one_of(st.none(), st.integers(35, 40)), min_size=3, max_size=3),
+    later=st.lists(
+        st.tuples(st.sampled_from(("core-1", "edge-1", "cell-1")), st.sampled_from(("voice", "mail")), st.integers(41, 95)),
+        min_size=1,
+        max_size=4,
+    ),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_after_a_split_what_fires_within_the_hold_at_the_same_equipment_is_with_what_fired_there(
+    parted_off: set[str], ends: list[int | None], later: list[tuple[str, str, int]]
+) -> None:
+    with TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        desk.now = after(100)
+        names = ("core-1", "edge-1", "cell-1")
+        (whole,) = {desk.told(name, number) for number, name in enumerate(names)}
+        part = parted(desk, whole, *parted_off)
+        for number, (name, end) in enumerate(zip(names, ends, strict=True)):
+            desk.told(name, number, end)
+        for name, service, minute in later:
+            assert desk.told(name, minute, service=service) == (part if name in parted_off else whole)
+        desk.database.close()
+
+
+def test_a_split_states_nothing_that_nobody_stated(desk: Desk) -> None:
+    desk.now = after(40)
+    whole = desk.told("core-1", 0)
+    desk.told("edge-1", 10)
+    desk.state(whole, Timed(started_at=after(-5)))
+    part = parted(desk, whole, "edge-1")
+    assert [type(act.deed) for act in desk.acts(whole)] == [Timed, Split]
+    assert [type(act.deed) for act in desk.acts(part)] == [Split]
+    assert (desk.incident(part).start_basis, desk.incident(part).start_settled) == ("starts_at", False)
+
+
+def test_a_stated_start_leaves_with_the_first_alert_and_the_receiver_signs_for_that(desk: Desk) -> None:
+    desk.now = after(40)
+    whole = desk.told("core-1", 0)
+    desk.told("edge-1", 10)
+    desk.state(whole, Timed(started_at=after(-5)))
+    part = parted(desk, whole, "core-1")
+    for id_, follows in ((part, Timed(started_at=after(-5))), (whole, Withdrawn(("started_at",)))):
+        split, last = desk.acts(id_)[-2:]
+        assert (split.who, split.why, last.who, last.deed) == (WHO, WHY, RECEIVER, follows)
+        assert last.why == f"follows from act 2 by {WHO}: {part} was parted from {whole} (1 alerts)"
+
+
+def test_a_merge_with_what_fires_on_does_not_make_a_person_say_that_it_goes_on(desk: Desk) -> None:
+    over, firing = desk.opened_and_over(0, 10, "core-1"), desk.told("core-2", 5)
+    desk.state(firing, Merged(firing, over))
+    word = stated_of(desk, over)
+    assert (word.restored_at, word.is_going_on) == (None, False)
+    assert [(act.who, act.deed) for act in desk.acts(over)][-1] == (RECEIVER, Withdrawn(("restored_at",)))
+
+
+def stated_of(desk: Desk, id_: str) -> Stated:
+    return fold_of_acts(desk.acts(id_))
+
+
+def test_a_drill_stays_one_whatever_is_stated_after_it_until_that_is_withdrawn(desk: Desk) -> None:
+    drill, real = desk.told("core-1", 0), desk.told("core-2", 5)
+    desk.state(drill, Drilled())
+    desk.put(drill, state="closed", restored_at=after(10))
+    desk.state(drill, Reopened())
+    desk.state(drill, Timed(restored_at=after(20)))
+    assert stated_of(desk, drill).drill
+    (told,) = not_handed_on(desk.database, Merged(drill, real))
+    assert f"only {drill} was stated to be a drill" in told.en
+    desk.state(drill, Merged(drill, real))
+    assert (stated_of(desk, drill).drill, stated_of(desk, real).drill) == (True, False)
+    desk.refuses(real, Withdrawn(("drill",)), "drill is not stated", "nothing to take back")
+    desk.state(real, Drilled())
+    desk.state(real, Withdrawn(("drill",)))
+    assert not stated_of(desk, real).drill
+
+
+def test_what_is_real_makes_the_whole_real(desk: Desk) -> None:
+    drill, real = desk.told("core-1", 0), desk.told("core-2", 5)
+    desk.state(drill, Drilled())
+    (told,) = not_handed_on(desk.database, Merged(real, drill))
+    assert f"so {drill} is judged as real" in told.en
+    desk.state(real, Merged(real, drill))
+    assert not stated_of(desk, drill).drill
+    assert desk.acts(drill)[-1].who == RECEIVER
 
 
 def test_a_start_that_the_leaving_alerts_told_leaves_with_them(desk: Desk) -> None:
@@ -561,6 +710,7 @@ def test_a_dismissal_is_taken_back(desk: Desk) -> None:
     desk.state(id_, Reopened())
     incident = desk.incident(id_)
     assert (incident.state, incident.dismissed, incident.closed_at, incident.restored_at) == ("open", False, None, None)
+    desk.state(id_, Reopened())  # not over, whatever the alerts say
     desk.refuses(id_, Reopened(), "open already")
 
 

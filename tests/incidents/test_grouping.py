@@ -26,7 +26,7 @@ NETWORK = Declared(
         DeclaredUnit(name="agg-1", parent="core-1"),
         DeclaredUnit(name="cell-1", parent="agg-1", users={"voice": 400, "data": 900}),
         DeclaredUnit(name="cell-2", parent="agg-1", users={"voice": 300, "data": 700}),
-        DeclaredUnit(name="cell-9", users={"voice": 50}),
+        DeclaredUnit(name="cell-9", users={"voice": 50, "data": 60}),
     ),
     cause_labels=("ring",),
 )

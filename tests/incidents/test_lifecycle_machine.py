@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from receiver.incidents import acts
+from receiver.incidents import acts, correlate
 from receiver.incidents.derive import derive_waiting
 from receiver.incidents.facts import Refused
 from receiver.model import Alert, Closed, Deed, Dismissed, Incident, Merged, Reopened, Split, Timed
+from receiver.stated import Stated, stated
+from receiver.storage import acts as kept_acts
 from tests.incidents.streams import (
     EXAMPLES,
     HOLD,
@@ -94,6 +96,21 @@ class Lifecycle(RuleBasedStateMachine):
         else:
             self.held_back.append((number, self._word(number)))
 
+    @precondition(lambda self: self._firing)
+    @rule(which=_ANY)
+    def flap(self, which: int) -> None:
+        self._flap(self._firing[which % len(self._firing)])
+
+    def _flap(self, number: int) -> None:
+        # not in the minute in which it began
+        self.house.clock.advance(minutes=1)
+        self.truth[number] = self.truth[number]._replace(end=self._minute)
+        self._say(number)
+        self.house.clock.advance(minutes=1)
+        self.truth.append(self.truth[number]._replace(start=self._minute, end=None))
+        self._say(len(self.truth) - 1)
+        self._tick()
+
     @precondition(lambda self: self.truth)
     @rule(which=_ANY)
     def resend(self, which: int) -> None:
@@ -148,13 +165,16 @@ class Lifecycle(RuleBasedStateMachine):
         one, other = its[part % len(its)].id, its[whole % len(its)].id
         self._act(one, Merged(one, other))
 
-    @precondition(lambda self: self._standing)
-    @rule(which=_ANY, alert=_ANY)
-    def split(self, which: int, alert: int) -> None:
-        one = self._standing[which % len(self._standing)]
+    @precondition(lambda self: self._of_several_alerts)
+    @rule(which=_ANY, alert=_ANY, one_flaps=st.booleans())
+    def split(self, which: int, alert: int, one_flaps: bool) -> None:
+        one = self._of_several_alerts[which % len(self._of_several_alerts)]
         its = self.house.alerts()[one.id]
         chosen = its[alert % len(its)]
         self._act(one.id, Split("", one.id, ((chosen.source, chosen.fingerprint),)))
+        stays = {number for each in its if each.fingerprint != chosen.fingerprint for number in self._outages_of(each)}
+        if one_flaps and (fires_on := sorted(stays.intersection(self._firing))):
+            self._flap(fires_on[0])
 
     @precondition(lambda self: self._standing)
     @rule(which=_ANY, deed=st.sampled_from((Dismissed(), Reopened(), Closed())))
@@ -166,8 +186,8 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(which=_ANY, ago=st.integers(0, 40), begins=st.booleans())
     def state_a_time(self, which: int, ago: int, begins: bool) -> None:
         one = self._standing[which % len(self._standing)]
-        stated = self.house.clock() - ago * MINUTE
-        self._act(one.id, Timed(started_at=stated) if begins else Timed(restored_at=stated))
+        at = self.house.clock() - ago * MINUTE
+        self._act(one.id, Timed(started_at=at) if begins else Timed(restored_at=at))
 
     def _act(self, incident_id: str, deed: Deed) -> None:
         with suppress(Refused):
@@ -193,6 +213,7 @@ class Lifecycle(RuleBasedStateMachine):
         for target in (self.house.desk, self.house.wall):
             keys = [one.key for one in target.tickets.values()]
             assert len(keys) == len(set(keys)), "two objects for one incident"
+        self._what_fires_again_is_with_what_fired_there(alerts)
         for incident in self._standing:
             if not self._a_person_had_a_hand_in(incident):
                 self._follows_its_alerts(incident, alerts[incident.id])
@@ -210,6 +231,25 @@ class Lifecycle(RuleBasedStateMachine):
         if incident.state in ("restored", "closed"):
             assert incident.restored_at
             assert incident.restored_at + HOLD <= self.house.clock(), "over before its recovery had held"
+
+    def _what_fires_again_is_with_what_fired_there(self, alerts: dict[str, list[Alert]]) -> None:
+        """Unless that was dismissed; and where no person put it elsewhere."""
+        dismissed = {incident.id for incident in self._standing if incident.dismissed}
+        words = {id_: self._word_of(id_) for id_ in alerts}
+        its = [alert for each in alerts.values() for alert in each]
+        stretches = correlate.stretches(its, self.house.catalogue, HOLD, words)
+        for number, later in enumerate(stretches):
+            former = {
+                earlier.alert.incident_id
+                for earlier in stretches[:number]
+                if earlier.alert.cause == later.alert.cause and correlate.near(earlier, later)
+            }
+            if former - dismissed and not later.alert.pinned and later.alert.incident_id not in dismissed:
+                assert later.alert.incident_id in former, "it is with something else than what fired there"
+
+    def _word_of(self, incident_id: str) -> Stated:
+        with self.house.database.read() as connection:
+            return stated(kept_acts.of_incidents(connection, [incident_id])[incident_id])
 
     def _outages_of(self, alert: Alert) -> list[int]:
         return [
@@ -239,6 +279,11 @@ class Lifecycle(RuleBasedStateMachine):
     @property
     def _standing(self) -> list[Incident]:
         return sorted(self.house.standing(), key=lambda incident: incident.id)
+
+    @property
+    def _of_several_alerts(self) -> list[Incident]:
+        alerts = self.house.alerts()
+        return [one for one in self._standing if len({alert.fingerprint for alert in alerts[one.id]}) > 1]
 
     def _word(self, number: int) -> Body:
         outage = self.truth[number]

@@ -8,7 +8,7 @@ import msgspec
 
 from receiver.incidents.assess import assess, end_without_service
 from receiver.incidents.count import Told
-from receiver.law.causes import Kind, cause
+from receiver.law.causes import cause
 from receiver.law.forecast import Trend
 from receiver.law.near_miss import Answers
 from receiver.law.rulebook import shipped
@@ -31,6 +31,7 @@ from receiver.model import (
     Planned,
     Reopened,
     Timed,
+    Withdrawn,
 )
 from receiver.observation.users import Answer, Reading, UsersObserved
 from receiver.stated import Stated, in_words, near_miss_of, stated
@@ -118,9 +119,9 @@ def test_the_order_in_which_acts_are_read_does_not_matter() -> None:
     assert all(stated(each) == stated(acts) for each in permutations(acts))
 
 
-def test_a_reopening_takes_the_end_and_the_drill_back_until_a_new_end_is_stated() -> None:
+def test_a_reopening_takes_the_end_back_until_a_new_end_is_stated_and_a_drill_stays_one() -> None:
     known = standing(Timed(T0, T0 + HOUR), Drilled(), Reopened())
-    assert (known.started_at, known.restored_at, known.drill, known.is_going_on) == (T0, None, False, True)
+    assert (known.started_at, known.restored_at, known.drill, known.is_going_on) == (T0, None, True, True)
     ended = standing(Timed(T0, T0 + HOUR), Reopened(), Timed(restored_at=T0 + 2 * HOUR))
     assert (ended.restored_at, ended.is_going_on) == (T0 + 2 * HOUR, False)
 
@@ -131,6 +132,13 @@ def test_a_reopening_after_a_dismissal_or_a_close_takes_back_just_that() -> None
         assert (known.restored_at, known.drill, known.is_closed, known.is_going_on) == (T0 + HOUR, True, False, False)
     assert standing(Closed()).is_closed
     assert standing(Dismissed(), Reopened(), Reopened()).is_going_on
+
+
+def test_what_is_withdrawn_does_not_stand_until_it_is_stated_again() -> None:
+    known = standing(Timed(T0, T0 + HOUR), Drilled(), Withdrawn(("started_at", "drill")))
+    assert (known.started_at, known.restored_at, known.drill, known.is_going_on) == (None, T0 + HOUR, False, False)
+    assert known.by.keys() == {("restored_at", "")}
+    assert standing(Drilled(), Withdrawn(("drill",)), Drilled()).drill
 
 
 def test_answers_on_near_misses_stay_unless_they_are_answered_anew() -> None:
@@ -144,30 +152,10 @@ def test_answers_on_near_misses_stay_unless_they_are_answered_anew() -> None:
     assert known.by["near_miss", "planned"].who == "person-1"
 
 
-def test_planned_work_is_within_its_plan_until_the_very_end_and_an_overrun_from_there() -> None:
-    known = standing(PLAN)
-    assert known.plan_ends_at == PLAN.until
-    just_before = PLAN.until - timedelta(microseconds=1)
-    assert known.cause_of(T0, None, just_before) == "planned_work_within_plan"
-    assert known.cause_of(T0, None, PLAN.until) == "planned_work_overrun"
-    assert known.cause_of(T0, PLAN.until, PLAN.until + HOUR) == "planned_work_within_plan"
-    assert known.cause_of(T0, PLAN.until + timedelta(microseconds=1), PLAN.until + HOUR) == "planned_work_overrun"
-    assert known.cause_of(PLAN.since, None, T0) == "planned_work_within_plan"
-    assert known.cause_of(PLAN.since - timedelta(microseconds=1), None, T0) == "planned_work_overrun"
-
-
-def test_of_plan_and_cause_the_later_word_decides_but_a_planned_cause_never_outlasts_its_plan() -> None:
-    assert standing(PLAN, Caused("software")).cause_of(T0, None, T0) == "software"
-    assert standing(PLAN, Caused("software")).plan_ends_at is None
-    assert standing(Caused("software"), PLAN).cause_of(T0, None, T0) == "planned_work_within_plan"
-    within: Kind = "planned_work_within_plan"
-    assert standing(PLAN, Caused(within)).cause_of(T0, None, PLAN.until) == "planned_work_overrun"
-    assert standing(Caused(within)).cause_of(T0, None, PLAN.until) == within
-
-
 def test_another_plan_stands_in_the_place_of_the_first() -> None:
     longer = Planned(PLAN.since, PLAN.until + HOUR)
-    assert standing(PLAN, longer).cause_of(T0, None, PLAN.until) == "planned_work_within_plan"
+    assert standing(PLAN).plan_ends_at == PLAN.until
+    assert standing(PLAN, longer).plan_ends_at == longer.until
 
 
 def test_every_deed_is_told_in_both_languages_with_who_when_and_why() -> None:
@@ -180,6 +168,7 @@ def test_every_deed_is_told_in_both_languages_with_who_when_and_why() -> None:
         EmergencyCalls("voice", affected=True),
         NearMissAnswered(Answers(burned=True)),
         Merged("inc-2", "inc-1"),
+        Withdrawn(("started_at", "restored_at", "drill")),
         Dismissed(),
         Reopened(),
         Closed(),

@@ -51,7 +51,7 @@ def test_the_history_has_acts_between_assessments_the_newest_first(app: App) -> 
     app.keep(incident(), assessment(number=1, assessed_at=STARTED_AT + timedelta(minutes=5)), assessment(number=2))
     act(app, Caused("software"), why="the vendor says so", after=10)
     act(app, Merged("inc-2", "inc-1"), who=RECEIVER, why="the same cause", after=80)
-    history = words(app).split("履歴 / History")[1]
+    history = words(app).split("履歴 / History")[2]
     places = [history.index(said) for said in ("inc-2を", "2026-11-21 13:05:00", "原因: 意図しない", "2026-11-21 12:05:00")]
     assert places == sorted(places)
     for said in ("yamada", "the vendor says so", "cause: unintended software defect", RECEIVER, "2026-11-21 12:10:00 JST"):
@@ -227,5 +227,5 @@ def test_nothing_that_a_person_typed_becomes_part_of_the_page(app: App, hostile:
 def test_of_the_same_time_the_assessment_comes_after_the_act(app: App) -> None:
     app.keep(incident(), assessment(assessed_at=STARTED_AT + timedelta(minutes=65)))
     act(app, Drilled(), after=65)
-    history = words(app).split("履歴 / History")[1]
+    history = words(app).split("履歴 / History")[2]
     assert history.index("voice") < history.index("訓練")

@@ -1,5 +1,6 @@
 """The page of an incident: what a person sees, in Japanese and English, and nothing foreign that runs in it."""
 
+import re
 from datetime import timedelta
 from html import escape
 from html.parser import HTMLParser
@@ -259,4 +260,5 @@ def test_the_page_loads_nothing_from_elsewhere(app: App) -> None:
     app.keep(incident(), assessment(), alerts=[alert()])
     seen = Seen(page(app))
     assert not seen.tags & {"script", "img", "link", "iframe", "object", "form", "base"}
-    assert not seen.attributes & {"src", "href", "style", "onclick"}
+    assert not seen.attributes & {"src", "style", "onclick"}
+    assert not re.findall(r'href="(?!#|/incidents)', page(app))
