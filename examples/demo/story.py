@@ -149,8 +149,8 @@ class Story:
         self.simulator.repair(NODE)
         self.screen.line(f"{NODE} repaired at {clock(time.time())}")
         hold = SHORTENED["hold_seconds"][0]
-        self._wait("the incident to be recovering", _all_in("recovering", "restored"), time.time() + 30)
-        self._wait("the recovery to have held", _all_in("restored"), time.time() + hold + 30)
+        self._wait("the incident to be recovering", _all_in("recovering", "restored", "closed"), time.time() + 30)
+        self._wait("the recovery to have held", _all_in("restored", "closed"), time.time() + hold + 30)
         self._wait("the annotation to be closed and the ticket resolved", _delivered, time.time() + 15)
         self._time("repair_to_restored", started)
 
