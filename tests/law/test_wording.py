@@ -84,3 +84,9 @@ def test_why_users_could_not_be_measured_is_said_in_both_languages_and_what_prom
     why: str, ja: str
 ) -> None:
     assert problem(why) == Text(ja, why)
+
+
+def test_equipment_whose_users_nobody_knows_is_named() -> None:
+    assert problem("no series gives the users of: ftth-9, ftth-7") == Text(
+        "利用者数を示す系列がない設備: ftth-9, ftth-7", "no series gives the users of: ftth-9, ftth-7"
+    )
