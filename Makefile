@@ -21,14 +21,14 @@ demo: .venv/demo .peers/ready ## the main job on real parts in about two minutes
 	@$(BIN)/python -m examples.demo --users-scale $(USERS_SCALE) $(if $(filter 1 yes true,$(KEEP)),--keep)
 
 .PHONY: test
-test: lint .venv/dev .peers/ready .peers/tools ## every gate and every test
+test: lint .venv/dev .peers/ready .peers/tools .peers/redmine/ready ## every gate and every test
 	$(BIN)/python -m pytest -n auto
 
 # every test that starts one of them or asks promtool or amtool
 NEWER_TESTS := tests/observation tests/incidents/test_methods_live.py tests/integration tests/rules tests/grafana_dashboards tests/test_demo_history.py \
 	tests/test_docs.py tests/helm tests/catalogue/test_matchers.py
 .PHONY: test-newer
-test-newer: .venv/dev .peers-newer/ready .peers/tools ## the tests of Prometheus and Alertmanager, with newer versions
+test-newer: .venv/dev .peers-newer/ready .peers/tools .peers/redmine/ready ## the tests of Prometheus and Alertmanager, with newer versions
 	ART58_PEERS=.peers-newer $(BIN)/python -m pytest -n auto $(NEWER_TESTS)
 
 .PHONY: lint
@@ -52,6 +52,10 @@ bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick ove
 	$(BIN)/python -m benchmarks.topology
 	$(BIN)/python -m benchmarks.forecast
 	$(BIN)/python -m benchmarks.backtest
+
+.PHONY: check-grafana-spec
+check-grafana-spec: .venv/dev ## is what the stand-in for Grafana takes a part of Grafana's own API? (SPEC=openapi3.json of a Grafana)
+	$(BIN)/python -m tests.check_grafana_spec $(SPEC)
 
 .PHONY: mutation
 mutation: .venv-mutation/ready ## does a test notice every small change of receiver/law? (MODULES="estimate methods" for some)
@@ -97,4 +101,8 @@ own-peers:
 
 .peers/tools: tests/get-tools.sh
 	@bash tests/get-tools.sh .peers/tools-root
+	@touch $@
+
+.peers/redmine/ready: tests/get-redmine.sh tests/delivery/redmine-seed.rb
+	@bash tests/get-redmine.sh .peers/redmine
 	@touch $@

@@ -4,8 +4,8 @@ Those that come by the ten thousand are none of the garbage collector's business
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -342,11 +342,47 @@ def matter(incident: Incident, latest: Iterable[Assessment], near: near_miss.Nea
     )
 
 
+class Link(msgspec.Struct, frozen=True):
+    """Where more is to be seen: `what` names it, `url` is an http(s) address without blanks or quotes."""
+
+    what: Text
+    url: str
+
+
+class Impacted(msgspec.Struct, frozen=True):
+    """What is said of one service; `lines` begin with its heading."""
+
+    service: str
+    called: Text
+    lines: tuple[Text, ...]
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """A statement's text in named parts of plain lines, for templates that lay it out otherwise.
+
+    `notes` come before all else. Of `alerts` so many are left out. `due_on` is the first day by which the law wants something.
+    """
+
+    state: IncidentState = "open"
+    candidate: bool = False
+    notes: tuple[Text, ...] = ()
+    facts: tuple[Text, ...] = ()
+    impacts: tuple[Impacted, ...] = ()
+    near_miss: tuple[Text, ...] = ()
+    duties: tuple[Text, ...] = ()
+    alerts: tuple[Text, ...] = ()
+    alerts_left_out: int = 0
+    links: tuple[Link, ...] = ()
+    due_on: date | None = None
+
+
 class Statement(msgspec.Struct, frozen=True):
     """What is said of an incident to a target: finished, nothing left to look up.
 
     `key` is the incident's id, by which the target can find what it made of it. `number` counts up with every change. `title` is
     one line, `text` plain lines, both in Japanese and English. `tags` are short and safe. `url` leads to the incident's page.
+    `milestone` changes with what a person wants to be told of, not only to find written: the verdict, the state.
+    `parts` says the same as `text`, part by part, and where more is to be seen.
     """
 
     key: str
@@ -361,24 +397,74 @@ class Statement(msgspec.Struct, frozen=True):
     restored_at: datetime | None
     resolved: bool
     assessments: tuple[Assessment, ...]
+    milestone: str
+    parts: Parts = Parts()
+
+
+class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What we know of the thing on the other side, kept with its row of the ledger and written before and after every call.
+
+    `number` is the statement last written, `milestone` the one last told, `was_over` whether the incident was over then.
+    `written` is what we last wrote into each field, `begun` what writes since were to put there whose outcome is unknown: what
+    stands there and is none of these was put there by a person, and then the field is one of `theirs` for good. `closed_at` is
+    when we closed it, `turning` the state that a write of unknown outcome was to bring. `comments` counts those of milestones;
+    `telling` is a comment of unknown outcome (the thing it is on, its mark, its milestone), `told` the marks of those on
+    doubles and predecessors. `doubles` are further things under our key, `unsure_until` is the time up to which one may turn
+    up. `continues` is the closed one that this one goes on from; one that is `superseded` has such a successor.
+    `without_fields`: the other side refused the mapped fields. `gone`: a person deleted it.
+    """
+
+    number: int = 0
+    milestone: str = ""
+    was_over: bool = False
+    written: dict[str, Any] = {}
+    begun: dict[str, list[Any]] = {}
+    theirs: tuple[str, ...] = ()
+    closed_at: datetime | None = None
+    turning: Literal["open", "closed"] | None = None
+    comments: int = 0
+    telling: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    doubles: tuple[str, ...] = ()
+    unsure_until: datetime | None = None
+    continues: str = ""
+    superseded: bool = False
+    without_fields: bool = False
+    gone: bool = False
 
 
 class Delivery(msgspec.Struct, frozen=True):
     """One thing owed to one target: a row of the ledger, unique for incident x target x object.
 
-    `wanted` is the number of the assessment to be shown, `sent` of the one last shown. `creating_since` is set, on disk, before the
-    call that creates: where it is set and `remote_id` is not, that call's outcome is unknown.
+    `object` is "ticket" or "annotation"; "ticket.2" goes on from a "ticket" that was closed too long ago to be opened again.
+    `wanted` is the number of the assessment to be shown, `sent` of the one last shown, `resolve` whether the incident is over
+    by what is wanted. `creating_since` is set, on disk, before the call that creates: where it is set and `remote_id` is not,
+    that call's outcome is unknown. `state` "unsure": it is shown, and is looked at once more at `next_attempt_at`, as it may
+    be there twice.
     """
 
     incident_id: str
     target: str
-    object: Literal["ticket", "annotation"]
+    object: str
     wanted: int
     sent: int
     resolve: bool
-    state: Literal["owed", "claimed", "sent", "dead"]
+    state: Literal["owed", "claimed", "sent", "unsure", "dead"]
     attempts: int
     next_attempt_at: datetime
     remote_id: str | None = None
     creating_since: datetime | None = None
     last_error: str | None = None
+    remembered: Remembered = Remembered()
+
+    @property
+    def key(self) -> str:
+        """By what the thing is found on the other side: the incident's id, and which one of its things."""
+        _, dot, which = self.object.partition(".")
+        return f"{self.incident_id}{dot}{which}"
+
+    @property
+    def successor(self) -> str:
+        """The name of the object that goes on from this one."""
+        name, _, generation = self.object.partition(".")
+        return f"{name}.{int(generation or 1) + 1}"

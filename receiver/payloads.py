@@ -33,6 +33,10 @@ class _Alert(msgspec.Struct, rename="camel"):
     ends_at: Annotated[datetime, Meta(tz=True)] | None = None
     annotations: dict[str, str] | None = None
     generator_url: str = msgspec.field(default="", name="generatorURL")
+    # Grafana's
+    dashboard_url: str = msgspec.field(default="", name="dashboardURL")
+    panel_url: str = msgspec.field(default="", name="panelURL")
+    silence_url: str = msgspec.field(default="", name="silenceURL")
     fingerprint: Annotated[str, Meta(max_length=128)] = ""
     # no sender gives it: it comes with what we found at Alertmanager's API
     inhibited_by: tuple[Annotated[str, Meta(max_length=128)], ...] = ()
@@ -72,7 +76,9 @@ def _event(source: Source, alert: _Alert) -> AlertEvent:
         if alert.ends_at >= _LATEST:
             raise Unacceptable(f"endsAt {alert.ends_at.isoformat()} is no time of an alert")
         ends_at = alert.ends_at.astimezone(UTC)
-    annotations = alert.annotations or {}
+    links = {"__dashboard_url__": alert.dashboard_url, "__panel_url__": alert.panel_url, "__silence_url__": alert.silence_url}
+    # Grafana sends no annotations by such names: they are its own, and stay there
+    annotations = (alert.annotations or {}) | {name: url for name, url in links.items() if url}
     for text in (
         *alert.labels,
         *alert.labels.values(),

@@ -76,6 +76,8 @@ class Worker:
                 settings.external_url,
                 f"{os.uname().nodename}:{os.getpid()}:{route.target}",
                 clock,
+                route.policy,
+                route.content,
             )
             for route, target in targets
         ]

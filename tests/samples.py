@@ -5,13 +5,15 @@ from typing import Any
 
 import msgspec
 
+from receiver.delivery import content
+from receiver.delivery.targets import Change, Draft, Seen, Target
 from receiver.law.counting import Affected, Count
 from receiver.law.explanation import Explanation
 from receiver.law.provisions import Flag, Text
 from receiver.law.rulebook import Condition
 from receiver.law.verdict import Verdict
 from receiver.law.wording import VERDICTS
-from receiver.model import Assessment, Statement
+from receiver.model import Assessment, Delivery, Statement
 
 STARTED_AT = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 ASSESSED_AT = STARTED_AT + timedelta(minutes=65)
@@ -80,5 +82,21 @@ def statement(**changes: Any) -> Statement:
         restored_at=None,
         resolved=False,
         assessments=(assessment(),),
+        milestone="open/major",
     )
     return msgspec.structs.replace(sample, **changes)
+
+
+def draft(**changes: Any) -> Draft:
+    """`statement(**changes)` as a target is given it; `key`, `fields`, `note` and `continues` are the draft's own."""
+    own = {name: changes.pop(name) for name in ("fields", "note", "continues") if name in changes}
+    said = statement(**changes)
+    row = Delivery(said.key, "desk", "ticket", said.number, 0, said.resolved, "owed", 0, ASSESSED_AT)
+    return msgspec.structs.replace(content.draft(row, said), **own)
+
+
+def say(target: Target, remote_id: str, wanted: Draft) -> str:
+    """Have the target show the draft in what it made before, as if nobody had touched it meanwhile."""
+    seen = target.read(remote_id) if target.reads else Seen({})
+    assert seen is not None
+    return target.write(remote_id, wanted, Change(target.fields(wanted)), seen)

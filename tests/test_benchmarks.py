@@ -82,3 +82,11 @@ def test_a_backtest_is_as_fast_as_it_says_and_judges_nothing_otherwise_for_it() 
     assert (figures["days"], figures["failures"], figures["same"]) == (2, 8, True)
     assert all(figures[name] > 0 for name in ("seconds", "ratio", "ticks", "peak_mib", "incidents"))
     assert figures["ticks"] < figures["steps"]
+
+
+def test_in_a_storm_of_faults_and_kills_every_incident_has_one_ticket_at_each_target() -> None:
+    figures = measured("faults", "--incidents", "12", "--kills", "3")
+    assert (figures["incidents"], figures["targets"], figures["kills"]) == (12, 4, 3)
+    assert figures["failed_calls"] > 20
+    for wrong in ("lost", "doubled", "comments_doubled", "unfinished", "unsent", "secrets_told"):
+        assert figures[wrong] == 0, wrong

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.delivery.dispatcher import LONGEST_WAIT
+from receiver.delivery.targets import Change, Draft, Seen
 from receiver.law.provisions import JST
-from receiver.model import Statement
 from receiver.storage import heartbeat, notifications
 from receiver.storage.database import StoreUnavailable
 from tests.fakes.memory import MemoryTarget
@@ -151,7 +151,7 @@ def test_an_outage_over_a_leap_day_in_japan(house: House) -> None:
     at(house, end + MINUTE, over(started, end))
     ((one,),) = house.latest().values()
     assert (one.duration, one.major_since) == (timedelta(hours=24, minutes=1), datetime(2028, 2, 29, 0, 59, 30, tzinfo=JST))
-    (ticket,) = house.desk.tickets.values()
+    (ticket,) = house.desk.said.values()
     assert "2028-02-29" in ticket.text.en
 
 
@@ -219,7 +219,7 @@ def test_the_zone_of_the_host_and_its_daylight_saving_change_nothing(
 
 
 def _statements(target: MemoryTarget) -> list[tuple[Any, ...]]:
-    return [(one.key, one.number, one.title, one.text) for one in target.tickets.values()]
+    return [(one.key, one.number, one.title, one.text) for one in target.said.values()]
 
 
 # clocks that jump
@@ -394,13 +394,13 @@ class _Door(MemoryTarget):
         super().__init__(name)
         self._turn = threading.RLock()
 
-    def create(self, statement: Statement) -> str:
+    def create(self, draft: Draft) -> str:
         with self._turn:
-            return super().create(statement)
+            return super().create(draft)
 
-    def _write(self, action: Any, remote_id: str, statement: Statement) -> None:
+    def write(self, remote_id: str, draft: Draft, change: Change, seen: Seen) -> str:
         with self._turn:
-            super()._write(action, remote_id, statement)
+            return super().write(remote_id, draft, change, seen)
 
 
 @given(streams(4), st.data())
@@ -449,7 +449,7 @@ def test_two_workers_on_one_store_with_clocks_two_seconds_apart_double_nothing(s
         assert found(house, stream.truth) == expected(stream.truth, house.clock())
         holds_at_any_time(house)
         for target in (house.desk, house.wall):
-            keys = [one.key for one in target.tickets.values()]
+            keys = [one.key for one in target.said.values()]
             assert len(keys) == len(set(keys)), "two objects for one incident"
 
 

@@ -21,7 +21,7 @@ from receiver.law.estimate import Method
 from receiver.law.rulebook import Rulebook, shipped
 from tests.fakes.ticket_webhook import FakeTicketWebhook
 from tests.programs import PEERS
-from tests.samples import statement
+from tests.samples import draft
 
 ROOT = Path(__file__).parents[1]
 LAW = ROOT / "receiver" / "law"
@@ -217,7 +217,7 @@ def test_the_verification_shown_for_ticket_webhooks_knows_our_messages_and_no_ot
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(requests.Session, "send", keep)
-            TicketWebhook("itsm", desk.hook_url, SIGNING_SECRET, 5, lambda: datetime.now(UTC)).create(statement())
+            TicketWebhook("itsm", desk.hook_url, SIGNING_SECRET, 5, lambda: datetime.now(UTC)).create(draft())
     body = sent[0].body
     assert isinstance(body, bytes)
     headers = {key.lower(): value for key, value in sent[0].headers.items()}

@@ -2,7 +2,7 @@
 
 from examples.demo.network import SERVICES
 from examples.demo.screen import Screen, clock
-from examples.demo.watch import Json, Look, Ticket, annotation_times, headline, moment
+from examples.demo.watch import Json, Look, Ticket, annotation_times, headline, is_moment, moment
 
 TITLES = {service.name: service.title_en for service in SERVICES}
 METHODS = {
@@ -88,7 +88,8 @@ class Narrator:
         if annotation == before:
             return
         start, end = annotation_times(annotation)
-        span = f"{clock(start)} to {clock(end)}, closed to a region" if end else f"{clock(start)}, open"
+        state = "the moment from which" if is_moment(annotation) else "open"
+        span = f"{clock(start)} to {clock(end)}, closed to a region" if end else f"{clock(start)}, {state}"
         self.screen.line(f"annotation {annotation['id']} {'changed' if before else 'written'} ({span})")
         for told in (headline, lambda one: " ".join(one["tags"])):
             if before is None or told(annotation) != told(before):

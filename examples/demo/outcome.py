@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from examples.demo.network import SERVICES, Network
-from examples.demo.watch import Look, annotation_times, moment
+from examples.demo.watch import Look, annotation_times, is_moment, moment
 
 # An outage of one hour and a minute: the users from which a service becomes major by it (rows 1 and 6), and from which
 # the outage belongs in the annual report. LPWA and free webmail are never major that soon.
@@ -74,7 +74,7 @@ def missing(network: Network, node: str, crossing: datetime, look: Look) -> list
     faults += [
         f"annotation {annotation['id']} has no time end"
         for annotation in look.annotations
-        if annotation_times(annotation)[1] is None
+        if annotation_times(annotation)[1] is None and not is_moment(annotation)
     ]
     return faults
 

@@ -15,7 +15,7 @@ from examples.demo.outcome import expected_verdicts, missing, summarise
 from examples.demo.screen import Screen, clock
 from examples.demo.simulator import Simulator
 from examples.demo.stack import BIN, SHORTENED, Folder, Stack
-from examples.demo.watch import Look, Watch, annotation_times, moment
+from examples.demo.watch import Look, Watch, annotation_times, is_moment, moment
 from receiver import __version__
 
 NODE = "core-east-1"
@@ -189,7 +189,7 @@ def _all_in(*states: str) -> Callable[[Look], bool]:
 
 
 def _delivered(look: Look) -> bool:
-    ended = (annotation_times(annotation)[1] for annotation in look.annotations)
+    ended = (annotation_times(annotation)[1] for annotation in look.annotations if not is_moment(annotation))
     return all(ended) and all(ticket.state == "resolved" for ticket in look.tickets)
 
 

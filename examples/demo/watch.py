@@ -88,6 +88,11 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+def is_moment(annotation: Json) -> bool:
+    """Whether it marks the moment from which an incident may be major: a point for good."""
+    return any(tag.startswith("a58:") and tag.endswith(".major") for tag in annotation["tags"])
+
+
 def annotation_times(annotation: Json) -> tuple[datetime, datetime | None]:
     """Start and end of a region; a point has no end (Grafana gives its start again)."""
     start, end = annotation["time"], annotation.get("timeEnd") or 0

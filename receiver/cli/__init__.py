@@ -14,6 +14,9 @@ from receiver import __version__
 from receiver.catalogue import Catalogue
 from receiver.cli import config as config_file
 from receiver.cli.act import group as act_group
+from receiver.cli.deliveries import group as deliveries_group
+from receiver.cli.doctor import command as doctor_command
+from receiver.cli.drill import command as drill_command
 from receiver.cli.incidents import command as incidents_command
 from receiver.cli.options import CONFIG
 from receiver.law.lined_yaml import FaultyFile
@@ -208,6 +211,9 @@ def _refuse(error: FaultyFile, outcome: str) -> NoReturn:
 
 
 main.add_command(act_group)
+main.add_command(deliveries_group)
+main.add_command(doctor_command)
+main.add_command(drill_command)
 main.add_command(incidents_command)
 
 

@@ -79,7 +79,7 @@ _JUDGED_ANEW = Text(
 def show(id_: str, file: Path, *, as_json: bool) -> None:
     """The acts on an incident."""
     with opened_store(file, as_json, NOT_LISTED) as (database, _, _):
-        incident = _found(database, id_)
+        incident = incident_of(database, id_)
         with database.read() as connection:
             history = acts.of_incidents(connection, [incident.id])[incident.id]
     if as_json:
@@ -96,7 +96,7 @@ def show(id_: str, file: Path, *, as_json: bool) -> None:
 def keep(id_: str | None, deed: Deed | Told, file: Path, who: str, why: str, *, as_json: bool) -> None:
     """Keep the act, and say what was kept and what follows. `id_` is None for an incident that begins by it."""
     with opened_store(file, as_json) as (database, catalogue, settings):
-        known = None if id_ is None else _found(database, id_)
+        known = None if id_ is None else incident_of(database, id_)
         if callable(deed):
             if known is None:
                 raise TypeError("a deed that is made up from an incident needs one")
@@ -151,7 +151,7 @@ def _as_json(incident: Incident) -> dict[str, Any]:
 
 
 def merged(whole: str, database: Database, _: Catalogue, part: Incident) -> Deed:
-    return Merged(part.id, _found(database, whole).id)
+    return Merged(part.id, incident_of(database, whole).id)
 
 
 def parted(
@@ -218,7 +218,7 @@ def opened_store(file: Path, as_json: bool, refusal: Text = _NOT_KEPT) -> Iterat
         sys.exit(1)
 
 
-def _found(database: Database, id_: str) -> Incident:
+def incident_of(database: Database, id_: str) -> Incident:
     """The incident with this id, or the only one whose id begins so, with or without its day. Raises Refused."""
     with database.read() as connection:
         if id_.isascii() and (exact := store.get(connection, id_)):

@@ -34,7 +34,10 @@ def load(file: Path) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:
     def check(config: Config) -> list[settings_room.Complaint]:
         names = {service.name for service in config.services}
         of_catalogue = catalogue.complaints(config.services) + topology.complaints(config.equipment, names)
-        return settings_room.complaints(config.rooted(base)) + of_catalogue
+        from receiver.delivery import routes  # it brings the store with it, which classify can do without
+
+        rooted = config.rooted(base)
+        return settings_room.complaints(rooted) + routes.complaints(rooted, names) + of_catalogue
 
     config = lined_yaml.convert(lined_yaml.read(file), Config, check=check)
     settings = config.rooted(base)

@@ -18,23 +18,21 @@ from gunicorn.app.base import BaseApplication
 from prometheus_client import multiprocess
 
 from receiver.catalogue import Catalogue
+from receiver.delivery.opening import open_ticket
+from receiver.delivery.opening_grafana import open_grafana
 from receiver.delivery.plan import Route
+from receiver.delivery.routes import route_of
 from receiver.delivery.targets import Target
-from receiver.delivery.targets.directory import TicketDirectory
-from receiver.delivery.targets.grafana import GrafanaAnnotations
-from receiver.delivery.targets.webhook import TicketWebhook
 from receiver.law.rulebook import Rulebook
 from receiver.model import Clock
 from receiver.observation.prometheus import Prometheus
-from receiver.settings import DirectoryTicket, Settings
+from receiver.settings import Settings
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.web import create_app
 from receiver.worker import Worker
 
 STOP_SECONDS = 20
 """How long the processes may take to finish what they have begun."""
-TARGET_SECONDS = 10
-"""How long one call to a target may take."""
 
 log = structlog.get_logger()
 
@@ -91,19 +89,8 @@ def run_worker(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebo
 
 def targets(settings: Settings, clock: Clock) -> list[tuple[Route, Target]]:
     """What the settings name, each with what it is given."""
-    found: list[tuple[Route, Target]] = []
-    if grafana := settings.grafana:
-        annotations = GrafanaAnnotations(
-            "grafana", grafana.url, grafana.token.read().reveal(), grafana.dashboard_uid, grafana.panel_id, TARGET_SECONDS
-        )
-        found.append((Route("grafana", "annotation"), annotations))
-    for ticket in settings.tickets:
-        target: Target
-        if isinstance(ticket, DirectoryTicket):
-            target = TicketDirectory(ticket.name, Path(ticket.path))
-        else:
-            target = TicketWebhook(ticket.name, ticket.url, ticket.secret.read().reveal(), TARGET_SECONDS, clock)
-        found.append((Route(ticket.name, "ticket"), target))
+    found = [(route, target) for one in settings.grafanas for route, target in open_grafana(one)]
+    found += [(route_of(one), open_ticket(one, clock)) for one in settings.tickets]
     return found
 
 

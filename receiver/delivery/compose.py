@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.targets.plain_text import one_line
-from receiver.delivery.words import LEARNT, START_BASES, STATES, by_alerts, marks, notes
+from receiver.delivery.words import LEARNT, START_BASES, STATES, by_alerts, links, marks, notes
 from receiver.law import deadlines
 from receiver.law.near_miss import NearMiss
 from receiver.law.provisions import BASES, Text
 from receiver.law.verdict import Verdict, gravest
 from receiver.law.wording import METHODS, VERDICTS, clock_time, length
 from receiver.law.wording import users as users_in_words
-from receiver.model import Alert, Assessment, Incident, Statement, matter
+from receiver.model import Alert, Assessment, Impacted, Incident, Parts, Statement, matter
 from receiver.stated import Stated, in_words, near_miss_of
 
 ALERTS_SHOWN = 20
@@ -35,11 +35,12 @@ def compose(
     near = near_miss_of(stated, incident.failure_started_at)
     verdict = gravest([*latest, near] if near else latest).verdict
     unmeasured = any(a.candidate and not a.measured for a in latest)
+    parts_of_text = _parts(incident, latest, alerts, catalogue, duty_settings, stated, near, parts)
     return Statement(
         key=incident.id,
         number=max(assessment.number for assessment in latest),
         title=_marked(_title(incident, verdict, unmeasured, latest, catalogue), marks(incident, stated)),
-        text=_text(incident, latest, alerts, catalogue, duty_settings, stated, near, parts),
+        text=_text(parts_of_text),
         verdict=verdict,
         unmeasured=unmeasured,
         tags=(
@@ -55,7 +56,17 @@ def compose(
         restored_at=incident.restored_at,
         resolved=incident.state in ("restored", "closed"),
         assessments=tuple(latest),
+        milestone=_milestone(incident, verdict, latest, stated),
+        parts=parts_of_text,
     )
+
+
+def _milestone(incident: Incident, verdict: Verdict, latest: list[Assessment], stated: Stated) -> str:
+    """Equal as long as nothing came to pass that those who watch a ticket should be told of."""
+    is_candidate, unmeasured = any(a.candidate for a in latest), any(a.candidate and not a.measured for a in latest)
+    services = sorted(a.service for a in latest if a.verdict == verdict and not a.withdrawn)
+    marked = [mark.en for mark in marks(incident, stated)]
+    return "/".join([incident.state, verdict.value, f"candidate={is_candidate}", f"unmeasured={unmeasured}", *services, *marked])
 
 
 def _title(incident: Incident, verdict: Verdict, unmeasured: bool, latest: list[Assessment], catalogue: Catalogue) -> Text:
@@ -92,7 +103,7 @@ def _called(assessment: Assessment, catalogue: Catalogue) -> Text:
     return service.called if service else Text(assessment.service, assessment.service)
 
 
-def _text(
+def _parts(
     incident: Incident,
     latest: list[Assessment],
     alerts: list[Alert],
@@ -101,13 +112,43 @@ def _text(
     stated: Stated,
     near: NearMiss | None,
     parts: Iterable[str],
-) -> Text:
+) -> Parts:
+    owed = deadlines.duties(matter(incident, latest, near), duty_settings)
+    return Parts(
+        state=incident.state,
+        candidate=any(a.candidate for a in latest),
+        notes=notes(incident, alerts, stated, parts),
+        facts=_facts(incident, alerts, stated),
+        impacts=tuple(_impact(assessment, catalogue) for assessment in latest),
+        near_miss=_near_miss(near, stated) if near else (),
+        duties=tuple(line for duty in owed for line in _duty(duty)),
+        alerts=tuple(_alert(alert) for alert in alerts[:ALERTS_SHOWN]),
+        alerts_left_out=max(len(alerts) - ALERTS_SHOWN, 0),
+        links=links(alerts),
+        due_on=min((duty.due_on for duty in owed if duty.due_on and duty.basis == "law"), default=None),
+    )
+
+
+def _text(parts: Parts) -> Text:
+    """All parts one below the other, with an empty line between them."""
+    shown, rest = len(parts.alerts), parts.alerts_left_out
+    alerts = (Text(f"アラート: {shown + rest}件", f"Alerts: {shown + rest}"), *parts.alerts)
+    left_out = (Text(f"ほか{rest}件", f"and {rest} more"),) if rest else ()
+    first, *others = (
+        (*parts.notes, *parts.facts),
+        *(impact.lines for impact in parts.impacts),
+        parts.near_miss,
+        parts.duties,
+        (*alerts, *left_out),
+    )
+    lines = [*first, *(line for part in others if part for line in (Text("", ""), *part))]
+    return Text("\n".join(line.ja for line in lines), "\n".join(line.en for line in lines))
+
+
+def _facts(incident: Incident, alerts: list[Alert], stated: Stated) -> tuple[Text, ...]:
     since, basis = clock_time(incident.failure_started_at), START_BASES["person" if stated.started_at else incident.start_basis]
     other_start, other_end = by_alerts(incident, alerts, stated)
-    lines = [
-        *notes(incident, alerts, stated, parts),
-        Text(f"故障の発生: {since}（{basis.ja}）", f"Failure began: {since} ({basis.en})"),
-    ]
+    lines = [Text(f"故障の発生: {since}（{basis.ja}）", f"Failure began: {since} ({basis.en})")]
     if other_start:
         lines.append(other_start)
     if incident.good_at:
@@ -120,44 +161,35 @@ def _text(
         end, spell = clock_time(incident.restored_at), length(incident.restored_at - incident.failure_started_at)
         lines.append(Text(f"復旧: {end}（継続時間 {spell.ja}）", f"Restored: {end} (after {spell.en})"))
         lines += [other_end] if other_end else []
-    for assessment in latest:
-        lines += _impact(assessment, catalogue)
-    lines += _near_miss(near, stated) if near else []
-    lines += _duties(incident, latest, near, duty_settings)
-    lines += _alerts(alerts)
-    return Text("\n".join(line.ja for line in lines), "\n".join(line.en for line in lines))
+    return tuple(lines)
 
 
-def _impact(assessment: Assessment, catalogue: Catalogue) -> list[Text]:
+def _impact(assessment: Assessment, catalogue: Catalogue) -> Impacted:
     called, number = _called(assessment, catalogue), users_in_words(assessment.affected_users)
     how = Text("計測", "measured") if assessment.measured else Text("未計測・上限", "unmeasured, upper bound")
     if assessment.method == "stated":
         how = METHODS["stated"]
     verdict, sections = VERDICTS[assessment.verdict], assessment.explanation.sections
-    return [
-        Text("", ""),
+    lines = (
         Text(f"■ {called.ja}: {verdict.ja}", f"* {called.en}: {verdict.en}"),
         Text(f"影響利用者数: {number.ja}（{how.ja}）", f"Affected: {number.en} ({how.en})"),
         *(_evidence(heading, line) for heading, lines in sections for line in lines),
-    ]
+    )
+    return Impacted(assessment.service, called, lines)
 
 
-def _near_miss(near: NearMiss, stated: Stated) -> list[Text]:
+def _near_miss(near: NearMiss, stated: Stated) -> tuple[Text, ...]:
     """What the checklist comes to, and who answered it."""
     said = {act.id: act for (fact, _), act in stated.by.items() if fact == "near_miss"}
     heading = Text("■ おそれ事態（第58条の2）", "* Near-miss (おそれ事態, Art. 58-2)")
-    lines = [near.explanation, *(in_words(said[id_]) for id_ in sorted(said))]
-    return [Text("", ""), *(_evidence(heading, line) for line in lines)]
+    return tuple(_evidence(heading, line) for line in (near.explanation, *(in_words(said[id_]) for id_ in sorted(said))))
 
 
-def _duties(incident: Incident, latest: list[Assessment], near: NearMiss | None, settings: deadlines.Settings) -> list[Text]:
-    lines = []
-    for duty in deadlines.duties(matter(incident, latest, near), settings):
-        due, basis = clock_time(duty.due_at) if duty.due_at else str(duty.due_on or ""), BASES[duty.basis]
-        ja, en = f"{duty.what.ja}（{basis.ja}、要判断）", f"{duty.what.en} ({basis.en}; a person decides)"
-        lines.append(Text(f"期限 {due or '速やかに'}: {ja}", f"Due {due or 'promptly'}: {en}"))
-        lines += [Text(f"　※ {flag.text.ja}", f"  - {flag.text.en}") for flag in duty.flags]
-    return [Text("", ""), *lines] if lines else []
+def _duty(duty: deadlines.Duty) -> list[Text]:
+    due, basis = clock_time(duty.due_at) if duty.due_at else str(duty.due_on or ""), BASES[duty.basis]
+    ja, en = f"{duty.what.ja}（{basis.ja}、要判断）", f"{duty.what.en} ({basis.en}; a person decides)"
+    first = Text(f"期限 {due or '速やかに'}: {ja}", f"Due {due or 'promptly'}: {en}")
+    return [first, *(Text(f"　※ {flag.text.ja}", f"  - {flag.text.en}") for flag in duty.flags)]
 
 
 def _evidence(heading: Text, line: Text) -> Text:
@@ -166,14 +198,9 @@ def _evidence(heading: Text, line: Text) -> Text:
     return Text(f"{heading.ja}: {ja}", f"{heading.en}: {en}")
 
 
-def _alerts(alerts: list[Alert]) -> list[Text]:
-    lines = [Text("", ""), Text(f"アラート: {len(alerts)}件", f"Alerts: {len(alerts)}")]
-    for alert in alerts[:ALERTS_SHOWN]:
-        labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname")
-        when = clock_time(alert.starts_at) + (f" – {clock_time(alert.ends_at)}" if alert.ends_at else " –")
-        line = f"- {one_line(alert.name, MOST_OF_A_LABEL)} {{{one_line(labels, MOST_OF_ALL_LABELS)}}} {when}"
-        way = LEARNT[alert.learnt] if alert.learnt != "webhook" else None
-        lines.append(Text(f"{line}（{way.ja}）", f"{line} ({way.en})") if way else Text(line, line))
-    if (rest := len(alerts) - ALERTS_SHOWN) > 0:
-        lines.append(Text(f"ほか{rest}件", f"and {rest} more"))
-    return lines
+def _alert(alert: Alert) -> Text:
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname")
+    when = clock_time(alert.starts_at) + (f" – {clock_time(alert.ends_at)}" if alert.ends_at else " –")
+    line = f"- {one_line(alert.name, MOST_OF_A_LABEL)} {{{one_line(labels, MOST_OF_ALL_LABELS)}}} {when}"
+    way = LEARNT[alert.learnt] if alert.learnt != "webhook" else None
+    return Text(f"{line}（{way.ja}）", f"{line} ({way.en})") if way else Text(line, line)

@@ -1,22 +1,24 @@
 """Send what the ledger owes, one target at a time: claim on disk, call, record. Killed at any line, it doubles nothing.
 
-A row whose creation was begun and not recorded may or may not exist on the other side: it is looked up there first.
+What is to be called, and in which order, is decided in `follow.py`.
 """
 
 import random
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import structlog
 
 from receiver.catalogue import Catalogue
-from receiver.delivery.compose import compose
+from receiver.delivery.content import DEFAULT, Content
+from receiver.delivery.follow import ClaimLost, Follower, Policy
+from receiver.delivery.newest import newest
 from receiver.delivery.targets import Refused, Target, Unreachable
 from receiver.law import deadlines
-from receiver.model import Clock, Delivery, Statement
-from receiver.stated import stated
-from receiver.storage import acts, deliveries
-from receiver.storage import incidents as store
+from receiver.model import Clock, Delivery, Remembered, Statement
+from receiver.storage import deliveries
 from receiver.storage.database import Database
 
 FIRST_WAIT = timedelta(seconds=1)
@@ -39,6 +41,8 @@ class Dispatcher:
         external_url: str,
         holder: str,
         clock: Clock,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+        content: Content = DEFAULT,
     ) -> None:
         self._database = database
         self._target = target
@@ -47,6 +51,8 @@ class Dispatcher:
         self._external_url = external_url
         self._holder = holder
         self._clock = clock
+        self._policy = policy
+        self._content = content
 
     def send_next(self) -> bool:
         """Send what is due longest; False if nothing is due."""
@@ -55,56 +61,62 @@ class Dispatcher:
                 return False  # without taking a writer's turn
         with self._database.write() as connection:
             delivery = deliveries.claim(connection, self._target.name, self._holder, self._clock())
-        if delivery is None:
-            return False
-        number, statement = self._statement(delivery.incident_id)
-        try:
-            remote_id, created, resolved = self._send(delivery, statement)
-        except Unreachable as error:
-            self._failed(delivery, str(error), "owed", error.retry_after)
-        except Refused as error:
-            self._failed(delivery, str(error), "dead", None)
-        else:
-            if created and delivery.creating_since is not None:
-                number = 0  # an earlier call may have made it with older text: the newest is said once more
-            with self._database.write() as connection:
-                deliveries.record_sent(connection, delivery, self._holder, remote_id, number, resolved=resolved, now=self._clock())
-            log.info("delivered", incident=delivery.incident_id, target=self._target.name, number=number, resolved=resolved)
+        if delivery is not None:
+            self._send(delivery)
         return True
 
-    def _send(self, delivery: Delivery, statement: Statement) -> tuple[str, bool, bool]:
-        """The other side's id, whether it was created now, and whether it is resolved now."""
-        remote_id = delivery.remote_id
-        if remote_id is None and delivery.creating_since is not None:
-            remote_id = self._target.find(statement.key)
-        if remote_id is None:
-            return self._target.create(statement), True, False
-        if statement.resolved:
-            self._target.resolve(remote_id, statement)
+    def _send(self, delivery: Delivery) -> None:
+        number, statement = self._statement(delivery.incident_id)
+        said = self._content.draft(delivery, statement)
+        if delivery.remembered.without_fields:
+            said = msgspec.structs.replace(said, fields={})
+        follower = Follower(self._target, delivery, said, self._policy, partial(self._keep, delivery), self._clock)
+        try:
+            follower.follow()
+        except ClaimLost:
+            log.warning("another one sends this by now", incident=delivery.incident_id, target=self._target.name)
+        except Unreachable as error:
+            settles = self._target.settles if follower.remote_id is None else timedelta()
+            self._failed(delivery, str(error), "owed", max(error.retry_after or timedelta(), settles))
+        except Refused as error:
+            self._refused(delivery, follower, str(error))
         else:
-            self._target.update(remote_id, statement)
-        return remote_id, False, statement.resolved
+            now, memory = self._clock(), follower.memory
+            # one that is gone or has a successor says no more: as much as was wanted of it counts as said
+            shown = max(number, delivery.wanted) if memory.gone or memory.superseded else memory.number
+            with self._database.write() as connection:
+                deliveries.record_sent(connection, delivery, self._holder, shown, memory.unsure_until, now)
+            log.info(
+                "delivered", incident=delivery.incident_id, target=self._target.name, number=shown, remote_id=follower.remote_id
+            )
+
+    def _refused(self, delivery: Delivery, follower: Follower, error: str) -> None:
+        """A dead letter; but a mapped field that the other side does not take must not keep the whole of it away from there."""
+        if not follower.draft.fields:
+            self._failed(delivery, error, "dead", timedelta())
+            return
+        with suppress(ClaimLost):
+            self._keep(delivery, follower.remote_id, msgspec.structs.replace(follower.memory, without_fields=True))
+        self._failed(delivery, f"without its mapped fields from now on, as with them: {error}", "owed", timedelta())
+
+    def _keep(self, delivery: Delivery, remote_id: str | None, memory: Remembered) -> None:
+        now = self._clock()
+        with self._database.write() as connection:
+            if not deliveries.keep(connection, delivery, self._holder, remote_id, memory, now):
+                raise ClaimLost
+            if memory.superseded:
+                deliveries.succeed(connection, delivery, remote_id or "", now)
 
     def _statement(self, incident_id: str) -> tuple[int, Statement]:
         """What is to be said now: the newest, even if the row asked for an older number."""
         with self._database.read() as connection:
-            incident = store.get(connection, incident_id)
-            latest = store.latest_assessments(connection, [incident_id])[incident_id]
-            alerts = store.alerts_of(connection, [incident_id])[incident_id]
-            said = stated(acts.of_incidents(connection, [incident_id])[incident_id])
-            parts = store.parts_of(connection, [incident_id])[incident_id]
-            number = store.last_numbers(connection, [incident_id])[incident_id]
-        if incident is None:
-            raise LookupError(f"the ledger names incident {incident_id}, which is not in the store")
-        statement = compose(incident, latest, alerts, self._catalogue, self._duty_settings, self._external_url, said, parts)
-        # what was withdrawn since is news, too, though nothing of it is shown
-        return number, msgspec.structs.replace(statement, number=number)
+            return newest(connection, incident_id, self._catalogue, self._duty_settings, self._external_url)
 
-    def _failed(self, delivery: Delivery, error: str, state: deliveries.Failed, retry_after: timedelta | None) -> None:
+    def _failed(self, delivery: Delivery, error: str, state: deliveries.Failed, at_least: timedelta) -> None:
         attempts = delivery.attempts + 1
         if attempts >= GIVE_UP_AFTER:
             state = "dead"
-        wait = max(_wait(attempts), retry_after or timedelta())
+        wait = max(_wait(attempts), at_least)
         now = self._clock()
         with self._database.write() as connection:
             deliveries.record_failed(connection, delivery, self._holder, error, state, now + wait)

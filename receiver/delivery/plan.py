@@ -1,22 +1,46 @@
 """From assessments nobody has routed yet to rows of the ledger, idempotently: planning twice owes nothing twice."""
 
+import re
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+from receiver.delivery.content import DEFAULT, Content
+from receiver.delivery.follow import Policy
+from receiver.delivery.sending import Send, Turn
+from receiver.law.near_miss import NearMiss
 from receiver.law.verdict import Verdict
 from receiver.model import Assessment, Delivery, Incident
-from receiver.storage import deliveries
+from receiver.stated import near_miss_of, stated
+from receiver.storage import acts, deliveries
 from receiver.storage import incidents as store
-from receiver.storage.database import Database
+from receiver.storage.database import Connection, Database
+
+_GENERATION = re.compile(r"\.[0-9]+$")
+
+Object = Literal["ticket", "annotation", "annotation.major"]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A target by name, and what it is given: a ticket for what may be major, an annotation for every incident."""
+    """A target by name, and what it is given: a ticket for what may be major, an annotation for every incident.
+
+    `services`: only what hits one of these; none: all. With `major` an annotation's target is also given, once it is certain that
+    an incident may be major, another one at the moment from which: the object "annotation.major". `send` says what makes a ticket
+    and when it is told, `content` in which words.
+    """
 
     target: str
     object: Literal["ticket", "annotation"]
+    policy: Policy = Policy()
+    services: tuple[str, ...] = ()
+    major: bool = False
+    send: Send = Send()
+    content: Content = DEFAULT
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        return (self.object, "annotation.major") if self.object == "annotation" and self.major else (self.object,)
 
 
 def plan(database: Database, routes: tuple[Route, ...], now: datetime) -> int:
@@ -25,29 +49,67 @@ def plan(database: Database, routes: tuple[Route, ...], now: datetime) -> int:
         ids = store.unrouted(connection)
         latest, numbers = store.latest_assessments(connection, ids), store.last_numbers(connection, ids)
         incidents = store.named(connection, ids)
-        owed = {(row.incident_id, row.target, row.object) for row in deliveries.of_incidents(connection, ids)}
+        owed = newest_objects(deliveries.of_incidents(connection, ids))
+        near = _near_misses(connection, incidents, routes)
         for id_ in ids:
             number = numbers[id_]
-            for route in routes:
-                if (id_, route.target, route.object) in owed or _begins(route, incidents[id_], latest[id_]):
-                    over = all(assessment.state in ("restored", "closed") for assessment in latest[id_])
-                    deliveries.want(connection, _row(id_, route, number, over, now))
-            store.mark_routed(connection, id_, number, now)
+            waits = False
+            over = all(assessment.state in ("restored", "closed") for assessment in latest[id_])
+            for route, object_ in [(one, object_) for one in routes for object_ in one.objects]:
+                known = owed.get((id_, route.target, object_))
+                when = turn(route, object_, incidents[id_], latest[id_], near.get(id_), now, exists=known is not None)
+                if when == "now":
+                    deliveries.want(connection, row_of(id_, route.target, known or object_, number, over, now))
+                waits = waits or when == "later"
+            if not waits:  # else it is looked at again with the next tick
+                store.mark_routed(connection, id_, number, now)
     return len(ids)
 
 
-def _begins(route: Route, incident: Incident, latest: list[Assessment]) -> bool:
-    """Whether this is the time to make the thing: later changes follow it wherever it was made."""
-    if incident.dismissed or incident.joined_to:
-        return False
-    return route.object == "annotation" or any(a.verdict == Verdict.MAJOR or a.candidate for a in latest)
+def _near_misses(connection: Connection, incidents: dict[str, Incident], routes: tuple[Route, ...]) -> dict[str, NearMiss]:
+    """What persons answered on near-misses, where a target is to be told of these."""
+    if not any(Verdict.NEAR_MISS in route.send.verdicts for route in routes):
+        return {}
+    said = acts.of_incidents(connection, incidents)
+    found = {id_: near_miss_of(stated(said[id_]), incident.failure_started_at) for id_, incident in incidents.items()}
+    return {id_: near for id_, near in found.items() if near}
 
 
-def _row(incident_id: str, route: Route, number: int, over: bool, now: datetime) -> Delivery:
+def turn(
+    route: Route,
+    object_: Object,
+    incident: Incident,
+    latest: list[Assessment],
+    near: NearMiss | None,
+    now: datetime,
+    *,
+    exists: bool,
+) -> Turn:
+    """Whether this is the time to make the thing, or to bring it up to date: changes follow it wherever it was made."""
+    hit = [a for a in latest if not route.services or a.service in route.services]
+    if not exists and (incident.dismissed or incident.joined_to):
+        return "never"
+    if object_ == "ticket":
+        return route.send.turn(hit, near, now, exists=exists)
+    if object_ == "annotation.major":
+        hit = [a for a in hit if a.verdict == Verdict.MAJOR and a.major_since]
+    return "now" if exists or hit else "never"
+
+
+def newest_objects(rows: list[Delivery]) -> dict[tuple[str, str, str], str]:
+    """The object to follow by (incident, target, object of its route): of several that went on from one another the last."""
+    newest = {}
+    for row in sorted(rows, key=lambda row: len(row.object)):
+        if not row.remembered.superseded:
+            newest[row.incident_id, row.target, _GENERATION.sub("", row.object)] = row.object
+    return newest
+
+
+def row_of(incident_id: str, target: str, object_: str, number: int, over: bool, now: datetime) -> Delivery:
     return Delivery(
         incident_id=incident_id,
-        target=route.target,
-        object=route.object,
+        target=target,
+        object=object_,
         wanted=number,
         sent=0,
         resolve=over,

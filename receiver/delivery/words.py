@@ -1,11 +1,12 @@
 """How an incident stands, in Japanese and English: the same words in tickets and on pages."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
 from receiver.law.provisions import Text
 from receiver.law.wording import clock_time
-from receiver.model import Alert, Incident, IncidentState, Learnt, StartBasis
+from receiver.model import Alert, Incident, IncidentState, Learnt, Link, Source, StartBasis
 from receiver.stated import Stated
 
 STATES: dict[IncidentState, Text] = {
@@ -26,6 +27,30 @@ LEARNT: dict[Learnt, Text] = {
     "rule_series": Text("ルールの時系列（ALERTS）で発見", "found in the rules' own series (ALERTS)"),
     "act": Text("人の申告", "stated by a person"),
 }
+
+DETAILS, CONTINUES, LINKS = Text("詳細", "Details"), Text("前のチケット", "Goes on from"), Text("リンク", "Links")
+NOT_USABLE = Text("ひな形を使えなかった: {0}", "A template could not be used: {0}")
+"""What is wrong with it goes into the braces."""
+
+_LINKS: dict[str, Text] = {
+    "__dashboard_url__": Text("Grafanaのダッシュボード", "Grafana dashboard"),
+    "__panel_url__": Text("Grafanaのパネル", "Grafana panel"),
+    "__silence_url__": Text("サイレンス（通知の停止）", "Silence it"),
+}
+_RULES: dict[Source, Text] = {
+    "alertmanager": Text("アラートの条件（Prometheus）", "Alert's expression in Prometheus"),
+    "grafana": Text("アラートルール（Grafana）", "Alert rule in Grafana"),
+}
+LINKS_OF_A_KIND = 3
+"""All alerts of an incident may have links of their own; those of the first of them lead far enough."""
+# no blank, quote or bracket ends it early, wherever it is shown
+_ADDRESS = re.compile(r"https?://[!-~]{1,1500}")
+_UNFIT = set("\"'<>`\\^{|}")
+
+CONTINUED = "この障害は {0} に続きます。 / It goes on in {0}."
+DOUBLE = "{0} と重複しています（応答のなかった呼出しによる）。 / A double of {0}, made by a call that gave no answer."
+DOUBLED = "重複するチケット: {0} / There is a double of this: {0}"
+"""Comments on a ticket about another one, whose id goes into the braces."""
 
 
 def marks(incident: Incident, stated: Stated) -> tuple[Text, ...]:
@@ -62,6 +87,20 @@ def notes(incident: Incident, alerts: list[Alert], stated: Stated, parts: Iterab
         ja, en = "、".join(LEARNT[way].ja for way in ways), ", ".join(LEARNT[way].en for way in ways)
         found.append(Text(f"通知によらず把握したアラートを含む: {ja}", f"It has alerts learnt otherwise than by webhook: {en}"))
     return tuple(found)
+
+
+def links(alerts: Iterable[Alert]) -> tuple[Link, ...]:
+    """Where to look on: what the senders of the alerts name, each place once. What is no plain web address is left out."""
+    found: dict[str, list[Link]] = {}
+    for alert in alerts:
+        named = [(what, alert.annotations.get(name, "")) for name, what in _LINKS.items()]
+        if rule := _RULES.get(alert.source):
+            named.append((rule, alert.generator_url))
+        for what, url in named:
+            link, same = Link(what, url), found.setdefault(what.en, [])
+            if _ADDRESS.fullmatch(url) and not set(url) & _UNFIT and link not in same and len(same) < LINKS_OF_A_KIND:
+                same.append(link)
+    return tuple(link for same in found.values() for link in same)
 
 
 def _followed(incident: Incident, alerts: list[Alert], stated: Stated) -> list[Text]:

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+import msgspec
+from sqlalchemy import Connection, Row, and_, case, func, insert, or_, select, true, update
 
-from receiver.model import Delivery
+from receiver.model import Delivery, Remembered
 from receiver.storage.tables import deliveries as table
 
 Failed = Literal["owed", "dead"]
@@ -28,10 +29,10 @@ def want(connection: Connection, delivery: Delivery) -> None:
                 wanted=delivery.wanted,
                 sent=0,
                 resolve=delivery.resolve,
-                resolved=False,
                 state="owed",
                 attempts=0,
                 next_attempt_at=delivery.next_attempt_at,
+                remembered=msgspec.json.encode(delivery.remembered).decode(),
             )
         )
     elif known.wanted < delivery.wanted:
@@ -66,24 +67,42 @@ def claim(connection: Connection, target: str, holder: str, now: datetime) -> De
     return delivery
 
 
+def keep(
+    connection: Connection, delivery: Delivery, holder: str, remote_id: str | None, remembered: Remembered, now: datetime
+) -> bool:
+    """Remember what is known of the other side, and hold the claim for longer; False if another one holds it by now."""
+    values = {
+        "remote_id": remote_id,
+        "remembered": msgspec.json.encode(remembered).decode(),
+        "claimed_until": now + CLAIM,
+    }
+    return connection.execute(update(table).where(_held(delivery, holder)).values(values)).rowcount == 1
+
+
+def succeed(connection: Connection, delivery: Delivery, remote_id: str, now: datetime) -> None:
+    """Owe a thing that goes on from this one, which is `remote_id` on the other side."""
+    successor = msgspec.structs.replace(
+        delivery, object=delivery.successor, next_attempt_at=now, remembered=Remembered(continues=remote_id)
+    )
+    want(connection, successor)
+
+
 def record_sent(
-    connection: Connection, delivery: Delivery, holder: str, remote_id: str, number: int, *, resolved: bool, now: datetime
+    connection: Connection, delivery: Delivery, holder: str, number: int, again_at: datetime | None, now: datetime
 ) -> None:
-    """The other side has it as of assessment `number`. If more is wanted by now, the row is owed again at once."""
-    row = connection.execute(select(table).where(_key(delivery), table.c.claimed_by == holder)).first()
+    """The other side has it as of assessment `number`. More may be wanted by now; else it is looked at once more at `again_at`."""
+    row = connection.execute(select(table.c.wanted).where(_held(delivery, holder))).first()
     if row is None:
         return  # the claim ran out and another holder has it: that one records
-    done = row.wanted <= number and (resolved or not row.resolve)
+    state = "owed" if row.wanted > number else "unsure" if again_at else "sent"
     connection.execute(
         update(table)
         .where(_key(delivery))
         .values(
-            state="sent" if done else "owed",
+            state=state,
             sent=number,
-            resolved=resolved,
-            remote_id=remote_id,
             attempts=0,
-            next_attempt_at=now,
+            next_attempt_at=again_at or now,
             claimed_by=None,
             claimed_until=None,
             last_error=None,
@@ -97,7 +116,7 @@ def record_failed(
     """The call failed: owed again later, or a dead letter that a person must look at."""
     connection.execute(
         update(table)
-        .where(_key(delivery), table.c.claimed_by == holder)
+        .where(_held(delivery, holder))
         .values(state=state, last_error=error, next_attempt_at=next_attempt_at, claimed_by=None, claimed_until=None)
     )
 
@@ -116,14 +135,58 @@ def count_by_state(connection: Connection) -> dict[tuple[str, str], int]:
 def _due(target: str, now: datetime) -> Any:
     # what was not tried yet is due at once, and no claim is for so long: the clock may have been put back since
     owed = and_(table.c.state == "owed", or_(table.c.next_attempt_at <= now, table.c.attempts == 0))
+    unsure = and_(table.c.state == "unsure", table.c.next_attempt_at <= now)
     abandoned = and_(table.c.state == "claimed", or_(table.c.claimed_until <= now, table.c.claimed_until > now + 2 * CLAIM))
     # the states by themselves too: by them the index leaves out all that was sent long ago
-    return and_(table.c.target == target, table.c.state.in_(("owed", "claimed")), or_(owed, abandoned))
+    return and_(table.c.target == target, table.c.state.in_(("owed", "unsure", "claimed")), or_(owed, unsure, abandoned))
 
 
 def _key(delivery: Delivery) -> Any:
     return and_(table.c.incident_id == delivery.incident_id, table.c.target == delivery.target, table.c.object == delivery.object)
 
 
+def _held(delivery: Delivery, holder: str) -> Any:
+    return and_(_key(delivery), table.c.state == "claimed", table.c.claimed_by == holder)
+
+
 def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(**{name: row._mapping[name] for name in Delivery.__struct_fields__})
+    values = {name: row._mapping[name] for name in Delivery.__struct_fields__}
+    return Delivery(**values | {"remembered": msgspec.json.decode(row.remembered, type=Remembered)})
+
+
+_BY_NEED = case({"dead": 0, "owed": 1, "claimed": 2, "unsure": 3}, value=table.c.state, else_=4)
+
+
+def listed(connection: Connection, most: int, *, target: str | None = None, state: str | None = None) -> list[Delivery]:
+    """Rows, of this target and in this state where named: dead letters first, what was sent last; of each kind the latest first."""
+    query = select(table).where(_of(target=target, state=state)).order_by(_BY_NEED, table.c.next_attempt_at.desc())
+    return [_delivery(row) for row in connection.execute(query.limit(most))]
+
+
+def dead(connection: Connection, *, target: str | None = None, incident_id: str | None = None) -> list[Delivery]:
+    """The dead letters, of this target or this incident where named."""
+    query = select(table).where(_of(target=target, incident_id=incident_id, state="dead"))
+    return [_delivery(row) for row in connection.execute(query.order_by(table.c.incident_id, table.c.target, table.c.object))]
+
+
+def replay(connection: Connection, now: datetime, *, target: str | None = None, incident_id: str | None = None) -> list[Delivery]:
+    """Owe the dead letters anew, at once and with all attempts before them; as they were. Mapped fields are tried again, too."""
+    found = dead(connection, target=target, incident_id=incident_id)
+    for delivery in found:
+        remembered = msgspec.structs.replace(delivery.remembered, without_fields=False)
+        connection.execute(
+            update(table)
+            .where(_key(delivery), table.c.state == "dead")
+            .values(
+                state="owed",
+                attempts=0,
+                next_attempt_at=now,
+                last_error=None,
+                remembered=msgspec.json.encode(remembered).decode(),
+            )
+        )
+    return found
+
+
+def _of(**named: str | None) -> Any:
+    return and_(true(), *(table.c[name] == value for name, value in named.items() if value is not None))

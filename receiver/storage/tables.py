@@ -175,7 +175,6 @@ deliveries = Table(
     Column("wanted", Integer, nullable=False),
     Column("sent", Integer, nullable=False),
     Column("resolve", Boolean, nullable=False),
-    Column("resolved", Boolean, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Moment, nullable=False),
@@ -184,6 +183,7 @@ deliveries = Table(
     Column("creating_since", Moment),
     Column("remote_id", Text),
     Column("last_error", Text),
+    Column("remembered", Text, nullable=False),
     ForeignKeyConstraint(["incident_id"], ["incidents.id"]),
     Index("deliveries_due", "target", "state", "next_attempt_at"),
 )

@@ -887,8 +887,7 @@ def test_relative_paths_are_those_of_the_configuration_file(
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert settings.database == f"sqlite:///{file.parent}/data/art58.db"
     assert [ticket.path for ticket in settings.tickets if ticket.name == "desk"] == [f"{file.parent}/tickets"]  # type: ignore[union-attr]
-    assert settings.grafana is not None
-    assert settings.grafana.token.read().reveal() == SECRET
+    assert [grafana.token.read().reveal() for grafana in settings.grafanas] == [SECRET]
 
 
 @pytest.mark.parametrize(

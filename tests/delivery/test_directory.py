@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from receiver.delivery.targets import Refused, Unreachable
 from receiver.delivery.targets.directory import BEGIN, END, TicketDirectory
 from receiver.law.provisions import Text
-from tests.samples import RESTORED_AT, statement
+from tests.samples import RESTORED_AT, draft, say
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def target(folder: Path) -> TicketDirectory:
 
 
 def test_a_ticket_reads_well(target: TicketDirectory, folder: Path) -> None:
-    assert target.create(statement()) == "inc-1.md"
+    assert target.create(draft()) == "inc-1.md"
 
     assert (folder / "inc-1.md").read_text() == (
         "---\n"
@@ -41,13 +41,11 @@ def test_a_ticket_reads_well(target: TicketDirectory, folder: Path) -> None:
         "---\n"
         "\n"
         "<!-- art58 begin -->\n"
-        "# 重大な事故に該当する可能性（要判断）: 携帯電話（音声）\n"
+        "# 重大な事故に該当する可能性（要判断）: 携帯電話（音声） / May be a major accident: mobile voice\n"
         "\n"
         "影響利用者数: 42,000人（実測）  \n"
         "継続時間: 65分\n"
         "- 設備: mme-1\n"
-        "\n"
-        "# May be a major accident: mobile voice\n"
         "\n"
         "Users hit: 42,000 (measured)  \n"
         "For: 65 min\n"
@@ -63,8 +61,8 @@ def test_a_ticket_reads_well(target: TicketDirectory, folder: Path) -> None:
 
 
 def test_a_resolved_ticket_says_when_it_was_restored(target: TicketDirectory, folder: Path) -> None:
-    remote_id = target.create(statement(unmeasured=True))
-    target.resolve(remote_id, statement(number=4, restored_at=RESTORED_AT, resolved=True, unmeasured=True))
+    remote_id = target.create(draft(unmeasured=True))
+    say(target, remote_id, draft(number=4, restored_at=RESTORED_AT, resolved=True, unmeasured=True))
 
     front_matter = (folder / "inc-1.md").read_text().splitlines()[1:9]
     assert "state: resolved" in front_matter
@@ -74,46 +72,46 @@ def test_a_resolved_ticket_says_when_it_was_restored(target: TicketDirectory, fo
 
 
 def test_what_a_person_wrote_is_kept(target: TicketDirectory, folder: Path) -> None:
-    target.create(statement())
+    target.create(draft())
     file = folder / "inc-1.md"
     text = file.read_text()
     text = text.replace("number: 3\n", "number: 3\nassignee: 山田\nlabels:\n- core\n")
     text = text.replace(BEGIN, f"担当から一言\n\n{BEGIN}") + "経過を確認中\r\n---\nend of note"
     file.write_bytes(text.encode())
 
-    target.update("inc-1.md", statement(number=4))
+    say(target, "inc-1.md", draft(number=4))
 
     assert file.read_bytes().decode() == text.replace("number: 3\nassignee", "number: 4\nassignee")
 
 
 def test_writing_the_same_again_changes_nothing(target: TicketDirectory, folder: Path) -> None:
-    target.create(statement())
+    target.create(draft())
     before = (folder / "inc-1.md").read_bytes()
-    target.create(statement())
-    target.update("inc-1.md", statement())
+    target.create(draft())
+    say(target, "inc-1.md", draft())
 
     assert (folder / "inc-1.md").read_bytes() == before
     assert [file.name for file in folder.iterdir()] == ["inc-1.md"]
 
 
 def test_notes_in_another_encoding_go_through_unharmed(target: TicketDirectory, folder: Path) -> None:
-    target.create(statement())
+    target.create(draft())
     note = "復旧作業中".encode("shift_jis")
     with (folder / "inc-1.md").open("ab") as stream:
         stream.write(note)
 
-    target.update("inc-1.md", statement(number=4))
+    say(target, "inc-1.md", draft(number=4))
 
     assert (folder / "inc-1.md").read_bytes().endswith(note)
 
 
 def test_a_ticket_saved_by_an_editor_of_windows_is_still_ours(target: TicketDirectory, folder: Path) -> None:
-    target.create(statement())
+    target.create(draft())
     file = folder / "inc-1.md"
     saved = file.read_text().replace("number: 3\n", "number: 3\nassignee: 山田\n") + "メモ\n"
     file.write_bytes(saved.replace("\n", "\r\n").encode("utf-8-sig"))
 
-    target.update("inc-1.md", statement(number=4))
+    say(target, "inc-1.md", draft(number=4))
 
     assert file.read_text() == saved.replace("number: 3\n", "number: 4\n")
 
@@ -123,9 +121,9 @@ def test_a_file_without_the_block_gets_it_and_keeps_its_words(target: TicketDire
     folder.mkdir(parents=True)
     file = folder / "inc-1.md"
     file.write_bytes(left.encode())
-    target.update("inc-1.md", statement(number=4))
+    say(target, "inc-1.md", draft(number=4))
     once = file.read_bytes()
-    target.update("inc-1.md", statement(number=4))
+    say(target, "inc-1.md", draft(number=4))
 
     assert file.read_bytes() == once
     assert once.decode().splitlines()[10:12] == ["", BEGIN]
@@ -134,17 +132,17 @@ def test_a_file_without_the_block_gets_it_and_keeps_its_words(target: TicketDire
 
 
 def test_a_file_that_was_taken_away_is_made_anew(target: TicketDirectory, folder: Path) -> None:
-    remote_id = target.create(statement())
+    remote_id = target.create(draft())
     (folder / remote_id).unlink()
-    assert target.find("inc-1") is None
+    assert target.find("inc-1") == []
 
-    target.resolve(remote_id, statement(number=4, restored_at=RESTORED_AT, resolved=True))
+    say(target, remote_id, draft(number=4, restored_at=RESTORED_AT, resolved=True))
 
-    assert target.find("inc-1") == "inc-1.md"
+    assert target.find("inc-1") == ["inc-1.md"]
 
 
 def test_a_stored_id_does_not_lead_out_of_the_folder(target: TicketDirectory, folder: Path) -> None:
-    target.update("../../elsewhere.md", statement())
+    say(target, "../../elsewhere.md", draft())
 
     assert [file.name for file in folder.iterdir()] == ["inc-1.md"]
 
@@ -158,11 +156,11 @@ def test_a_folder_that_cannot_be_written_means_come_again(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(Unreachable, match=r"^desk: .*/file: .*Check the folder"):
-        TicketDirectory("desk", tmp_path / "file").create(statement())
+        TicketDirectory("desk", tmp_path / "file").create(draft())
 
 
 def test_a_full_disk_leaves_the_old_ticket_whole(target: TicketDirectory, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target.create(statement())
+    target.create(draft())
     before = (folder / "inc-1.md").read_bytes()
 
     fsync, outcomes = os.fsync, iter([OSError(errno.ENOSPC, "No space left on device")])
@@ -174,19 +172,19 @@ def test_a_full_disk_leaves_the_old_ticket_whole(target: TicketDirectory, folder
 
     monkeypatch.setattr(os, "fsync", full_once)
     with pytest.raises(Unreachable, match="No space left"):
-        target.update("inc-1.md", statement(number=4))
+        say(target, "inc-1.md", draft(number=4))
 
     assert (folder / "inc-1.md").read_bytes() == before
     assert [file.name for file in folder.iterdir()] == ["inc-1.md"]
 
 
 def test_others_may_read_a_ticket_and_its_mode_is_kept(target: TicketDirectory, folder: Path) -> None:
-    target.create(statement())
+    target.create(draft())
     file = folder / "inc-1.md"
     assert file.stat().st_mode & 0o777 == 0o644
     file.chmod(0o664)
 
-    target.update("inc-1.md", statement(number=4))
+    say(target, "inc-1.md", draft(number=4))
 
     assert file.stat().st_mode & 0o777 == 0o664
 
@@ -210,16 +208,16 @@ def test_others_may_read_a_ticket_and_its_mode_is_kept(target: TicketDirectory, 
     ],
 )
 def test_signs_of_markdown_in_a_text_are_shown_as_they_are(target: TicketDirectory, folder: Path, written: str, shown: str) -> None:
-    target.create(statement(text=Text(ja=written, en="x")))
+    target.create(draft(text=Text(ja=written, en="x")))
 
     assert shown in (folder / "inc-1.md").read_text().splitlines()
 
 
 def test_every_kind_of_line_break_is_one_and_a_list_ends_where_it_ends(target: TicketDirectory, folder: Path) -> None:
-    target.create(statement(text=Text(ja="a\r\nb\rc\u2028d\n- e\n- f\ng\n\nh", en="x")))
+    target.create(draft(text=Text(ja="a\r\nb\rc\u2028d\n- e\n- f\ng\n\nh", en="x")))
 
     text = (folder / "inc-1.md").read_text()
-    assert "\n\na  \nb  \nc  \nd\n- e\n- f\n\ng\n\nh\n\n# May" in text
+    assert "\n\na  \nb  \nc  \nd\n- e\n- f\n\ng\n\nh\n\nx" in text
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -227,7 +225,7 @@ def test_every_kind_of_line_break_is_one_and_a_list_ends_where_it_ends(target: T
 def test_no_text_breaks_out_of_the_front_matter_or_the_block(tmp_path: Path, text: str) -> None:
     target = TicketDirectory("desk", tmp_path)
     (tmp_path / "inc-1.md").unlink(missing_ok=True)
-    target.create(statement(title=Text(ja=text, en=text), text=Text(ja=text, en=text), url=text))
+    target.create(draft(title=Text(ja=text, en=text), text=Text(ja=text, en=text), url=text))
 
     written = (tmp_path / "inc-1.md").read_text()
     front_matter, rest = written.removeprefix("---\n").split("\n---\n", 1)

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from receiver.catalogue import Catalogue
+from receiver.delivery import content
 from receiver.delivery.dispatcher import Dispatcher
+from receiver.delivery.follow import UNSURE, Policy
 from receiver.delivery.plan import Route, plan
-from receiver.delivery.targets import Refused, Target, Unreachable
+from receiver.delivery.targets import Draft, Refused, Target, Unreachable
 from receiver.law import deadlines
 from receiver.law.verdict import Verdict
-from receiver.model import Assessment, Delivery, Incident, Statement
+from receiver.model import Assessment, Delivery, Incident
 from receiver.storage import deliveries
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
@@ -22,6 +25,7 @@ from tests.samples import assessment
 
 NOW = datetime(2026, 11, 21, 4, 5, tzinfo=UTC)
 TICKET = Route("desk", "ticket")
+POLICY = Policy(close_when_over=True)
 
 
 class Desk:
@@ -33,7 +37,7 @@ class Desk:
         self.now = NOW
         self.target = MemoryTarget("desk")
 
-    def dispatcher(self, target: Target | None = None, holder: str = "one") -> Dispatcher:
+    def dispatcher(self, target: Target | None = None, holder: str = "one", policy: Policy = POLICY) -> Dispatcher:
         return Dispatcher(
             self.database,
             target or self.target,
@@ -42,6 +46,7 @@ class Desk:
             "http://noc.example",
             holder,
             lambda: self.now,
+            policy,
         )
 
     def assess(self, number: int, **changes: object) -> None:
@@ -91,9 +96,9 @@ class Watching(MemoryTarget):
         super().__init__("desk")
         self._look = look
 
-    def create(self, statement: Statement) -> str:
+    def create(self, draft: Draft) -> str:
         self._look()
-        return super().create(statement)
+        return super().create(draft)
 
 
 class Killed(BaseException):
@@ -123,9 +128,9 @@ def test_while_one_calls_another_finds_nothing_to_do(desk: Desk) -> None:
 @pytest.mark.parametrize("done", [False, True], ids=["killed before the work", "killed after the work"])
 def test_killed_between_claim_and_record_it_still_makes_one_ticket(desk: Desk, done: bool) -> None:
     class Dying(MemoryTarget):
-        def create(self, statement: Statement) -> str:
+        def create(self, draft: Draft) -> str:
             if done:
-                desk.target.create(statement)
+                desk.target.create(draft)
             raise Killed
 
     desk.assess(1)
@@ -135,9 +140,14 @@ def test_killed_between_claim_and_record_it_still_makes_one_ticket(desk: Desk, d
     assert desk.row().state == "claimed"  # nobody takes it while the claim may be alive
     desk.now += deliveries.CLAIM
     desk.send_all()
-    assert desk.row().state == "sent"
+    assert desk.row().state == "unsure"
     assert len(desk.target.tickets) == 1
-    assert [call[0] for call in desk.target.calls] == (["create", "find", "update"] if done else ["find", "create", "update"])
+    first = ["create", "find"] if done else ["find", "create"]
+    assert [call[0] for call in desk.target.calls] == [*first, "read", "write"]
+    desk.now += UNSURE
+    desk.send_all()
+    assert [call[0] for call in desk.target.calls[4:]] == ["find", "read"]
+    assert desk.row().state == "sent"
 
 
 def test_a_time_out_after_the_work_makes_no_second_ticket(desk: Desk) -> None:
@@ -149,7 +159,7 @@ def test_a_time_out_after_the_work_makes_no_second_ticket(desk: Desk) -> None:
     desk.now += timedelta(seconds=2)
     desk.send_all()
     assert len(desk.target.tickets) == 1
-    assert desk.row().state == "sent"
+    assert desk.row().state == "unsure"
 
 
 def test_a_failing_target_is_asked_again_ever_more_rarely_and_never_given_up_within_hours(desk: Desk) -> None:
@@ -183,7 +193,7 @@ def test_a_refused_delivery_is_a_dead_letter_until_there_is_news(desk: Desk) -> 
     assert desk.target.tickets == {}
     desk.assess(2)
     desk.send_all()
-    assert desk.row().state == "sent"
+    assert desk.row().state == "unsure"
     assert len(desk.target.tickets) == 1
 
 
@@ -195,15 +205,16 @@ def test_news_during_a_call_are_sent_after_it(desk: Desk) -> None:
     assert desk.row().state == "owed"
     while dispatcher.send_next():
         pass
-    assert [(action, number) for action, _, number in target.calls] == [("create", 1), ("update", 2)]
+    assert [action for action, _ in target.calls] == ["create", "read", "write"]
+    assert target.tickets["1"].block == 2
 
 
 def test_a_closed_incident_is_resolved_even_if_it_was_never_made_before(desk: Desk) -> None:
     desk.assess(1)
     desk.assess(2, state="closed", restored_at=NOW)
     desk.send_all()
-    assert [call[0] for call in desk.target.calls] == ["create", "resolve"]
-    assert desk.target.resolved == {"1"}
+    assert [call[0] for call in desk.target.calls] == ["create", "read", "write"]
+    assert not desk.target.tickets["1"].is_open
     assert desk.row().state == "sent"
 
 
@@ -230,3 +241,31 @@ def test_every_incident_gets_its_annotation(desk: Desk) -> None:
         store.append(connection, sample)
     plan(desk.database, (TICKET, Route("grafana", "annotation")), desk.now)
     assert (desk.row().object, desk.row().target) == ("annotation", "grafana")
+
+
+def test_mapped_fields_that_are_refused_do_not_keep_the_ticket_away(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strict(MemoryTarget):
+        def create(self, draft: Draft) -> str:
+            if draft.fields:
+                raise Refused("422: customfield_7 cannot be set")
+            return super().create(draft)
+
+    mapped = {"customfield_7": "x"}
+    plain = content.Content.draft
+    monkeypatch.setattr(content.Content, "draft", lambda *given: msgspec.structs.replace(plain(*given), fields=mapped))
+    desk.assess(1)
+    desk.target = Strict("desk")
+    desk.dispatcher().send_next()
+    assert desk.row().state == "owed"
+    assert "customfield_7" in str(desk.row().last_error)
+    desk.now += timedelta(seconds=2)
+    desk.send_all()
+    assert len(desk.target.tickets) == 1
+    assert desk.row().remembered.without_fields
+
+
+def test_a_dead_letter_says_what_was_refused_also_without_fields(desk: Desk) -> None:
+    desk.target.fail(Refused("403: not yours"), times=3)
+    desk.assess(1)
+    desk.send_all()
+    assert (desk.row().state, desk.row().last_error) == ("dead", "403: not yours")

@@ -12,23 +12,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import requests
 
-from receiver.delivery.targets import Refused, Target, Unreachable
+from receiver.delivery.targets import Change, Draft, Refused, Seen, Target, Unreachable
 from receiver.delivery.targets.directory import TicketDirectory
 from receiver.delivery.targets.grafana import GrafanaAnnotations
+from receiver.delivery.targets.grafana_app import GrafanaAppAnnotations
+from receiver.delivery.targets.pagerduty import PagerDuty
 from receiver.delivery.targets.webhook import TicketWebhook
 from receiver.law.provisions import Text
+from receiver.settings.tickets import PagerDutyTicket
+from receiver.settings.types import SecretRef
 from tests.fakes.faults import FakeServer, FaultKind
 from tests.fakes.grafana import FakeGrafana
 from tests.fakes.memory import MemoryTarget
+from tests.fakes.pagerduty import FakePagerDuty
 from tests.fakes.ticket_webhook import FakeTicketWebhook
-from tests.samples import RESTORED_AT, assessment, saying, statement
+from tests.samples import RESTORED_AT, assessment, draft, saying
+from tests.samples import say as say_to
 
 TOKEN = "glsa_Zt7Qx0PvN4"
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ROUTING_KEY = "R0UT1NG" + "x" * 25
 
 HOSTILE = {
     "script": "<script>alert(1)</script> 7*7",
@@ -52,21 +60,34 @@ class Shown:
 
 @dataclass
 class Place:
-    """A target and a look behind it. `lose_next_answer` has the next call do its work without saying so."""
+    """A target and a look behind it. `lose_next_answer` has the next call do its work without saying so. One that `closes` ends by
+    the state that it is told, the others by what the statement says.
+    """
 
     target: Target
     shown: Callable[[str], Shown]
     made: Callable[[], int]
     lose_next_answer: Callable[[], None]
     finds: bool = True
+    closes: bool = False
+
+
+def say(place: Place, remote_id: str, wanted: Draft) -> None:
+    """Have it say the draft, as if nobody had touched it meanwhile."""
+    if not place.closes:
+        say_to(place.target, remote_id, wanted)
+        return
+    seen = Seen({}, is_open=not place.shown(wanted.key).resolved)
+    state: Literal["open", "closed"] | None = "closed" if wanted.statement.resolved else None if seen.is_open else "open"
+    place.target.write(remote_id, wanted, Change(place.target.fields(wanted), state=state), seen)
 
 
 def _memory() -> Place:
     target = MemoryTarget()
 
     def shown(key: str) -> Shown:
-        remote_id, one = next((i, s) for i, s in target.tickets.items() if s.key == key)
-        return Shown(f"{one.title} {one.text}", remote_id in target.resolved)
+        one = next(one for one in target.tickets.values() if one.key == key)
+        return Shown(f"{one.fields['title']} {one.draft.text}", one.draft.statement.resolved)
 
     return Place(target, shown, lambda: len(target.tickets), lambda: target.fail(Unreachable("no answer"), after_work=True))
 
@@ -79,7 +100,35 @@ def _grafana(stack: ExitStack, timeout_seconds: float) -> Place:
         return Shown(html.unescape(one["text"]), one["timeEnd"] > one["time"])
 
     target = GrafanaAnnotations("grafana", fake.url, TOKEN, "art58", 3, timeout_seconds)
-    return Place(target, shown, lambda: len(fake.annotations), lambda: fake.fail("timeout_after_work"))
+    return Place(target, shown, lambda: len(fake.annotations), lambda: fake.fail("timeout_after_work", path="/api/annotations"))
+
+
+def _grafana_app(stack: ExitStack, timeout_seconds: float) -> Place:
+    fake = stack.enter_context(FakeGrafana(TOKEN, dashboards=("art58",), app="postgres"))
+
+    def shown(key: str) -> Shown:
+        one = next(one for one in fake.shown if f"a58:{key}" in one["tags"])
+        return Shown(html.unescape(one["text"]), one["timeEnd"] > one["time"])
+
+    target = GrafanaAppAnnotations("grafana", fake.url, TOKEN, "art58", 3, timeout_seconds)
+    return Place(target, shown, lambda: len(fake.shown), lambda: fake.fail("timeout_after_work", path="/apis/"))
+
+
+def _pagerduty(stack: ExitStack, timeout_seconds: float) -> Place:
+    fake = stack.enter_context(FakePagerDuty(ROUTING_KEY))
+
+    def shown(key: str) -> Shown:
+        newest = fake.of(key)[-1]
+        payload = newest.events[-1]["payload"]
+        return Shown(f"{payload['summary']} {payload['custom_details']['text']}", not newest.is_open)
+
+    target = _pagerduty_at(fake.url, timeout_seconds)
+    return Place(target, shown, lambda: len(fake.alerts), lambda: fake.fail("timeout_after_work"), finds=False, closes=True)
+
+
+def _pagerduty_at(url: str, timeout_seconds: float, name: str = "pager") -> PagerDuty:
+    settings = PagerDutyTicket(name=name, url=url, routing_key=SecretRef(env="ART58_ROUTING_KEY"), per_minute=100_000)
+    return PagerDuty(settings, timeout_seconds)
 
 
 def _webhook(stack: ExitStack, timeout_seconds: float) -> Place:
@@ -120,12 +169,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+@pytest.fixture(autouse=True)
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ART58_ROUTING_KEY", ROUTING_KEY)
+
+
 @pytest.fixture
 def timeout_seconds() -> float:
     return 10
 
 
-@pytest.fixture(params=["memory", "grafana", "webhook", "directory"])
+@pytest.fixture(params=["memory", "grafana", "grafana-app", "pagerduty", "webhook", "directory"])
 def place(
     request: pytest.FixtureRequest, timeout_seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Place]:
@@ -133,6 +187,10 @@ def place(
         match request.param:
             case "grafana":
                 yield _grafana(stack, timeout_seconds)
+            case "grafana-app":
+                yield _grafana_app(stack, timeout_seconds)
+            case "pagerduty":
+                yield _pagerduty(stack, timeout_seconds)
             case "webhook":
                 yield _webhook(stack, timeout_seconds)
             case "directory":
@@ -142,19 +200,19 @@ def place(
 
 
 def test_what_was_made_is_found_by_its_incident(place: Place) -> None:
-    assert place.target.find("inc-1") is None
-    place.target.create(statement(key="inc-0", tags=("art58", "a58:inc-0")))
+    assert place.target.find("inc-1") == []
+    place.target.create(draft(key="inc-0", tags=("art58", "a58:inc-0")))
 
-    remote_id = place.target.create(statement())
+    remote_id = place.target.create(draft())
 
     assert remote_id
-    assert place.target.find("inc-1") == (remote_id if place.finds else None)
+    assert place.target.find("inc-1") == ([remote_id] if place.finds else [])
 
 
 def test_an_update_says_the_newer_statement_in_the_same_place(place: Place) -> None:
-    remote_id = place.target.create(statement())
+    remote_id = place.target.create(draft())
 
-    place.target.update(remote_id, statement(number=4, text=Text(ja="影響 55,000人", en="55,000 users")))
+    say(place, remote_id, draft(number=4, text=Text(ja="影響 55,000人", en="55,000 users")))
 
     assert place.made() == 1
     assert "影響 55,000人" in place.shown("inc-1").text
@@ -162,12 +220,13 @@ def test_an_update_says_the_newer_statement_in_the_same_place(place: Place) -> N
     assert not place.shown("inc-1").resolved
 
 
-def test_a_resolved_incident_is_over_and_says_its_last_statement(place: Place) -> None:
-    remote_id = place.target.create(statement())
+def test_a_resolved_incident_is_over_and_says_its_last_draft(place: Place) -> None:
+    remote_id = place.target.create(draft())
 
-    place.target.resolve(
+    say(
+        place,
         remote_id,
-        statement(number=5, restored_at=RESTORED_AT, resolved=True, text=Text(ja="復旧しました", en="Restored")),
+        draft(number=5, restored_at=RESTORED_AT, resolved=True, text=Text(ja="復旧しました", en="Restored")),
     )
 
     assert place.made() == 1
@@ -176,19 +235,19 @@ def test_a_resolved_incident_is_over_and_says_its_last_statement(place: Place) -
 
 
 def test_an_incident_that_opens_again_is_open(place: Place) -> None:
-    remote_id = place.target.create(statement())
-    place.target.resolve(remote_id, statement(number=4, restored_at=RESTORED_AT, resolved=True))
+    remote_id = place.target.create(draft())
+    say(place, remote_id, draft(number=4, restored_at=RESTORED_AT, resolved=True))
 
-    place.target.update(remote_id, statement(number=5))
+    say(place, remote_id, draft(number=5))
 
     assert not place.shown("inc-1").resolved
 
 
 def test_incidents_do_not_touch_each_other(place: Place) -> None:
-    place.target.create(statement(text=Text(ja="一つ目", en="first")))
-    other = place.target.create(statement(key="inc-2", tags=("art58", "a58:inc-2"), text=Text(ja="二つ目", en="second")))
+    place.target.create(draft(text=Text(ja="一つ目", en="first")))
+    other = place.target.create(draft(key="inc-2", tags=("art58", "a58:inc-2"), text=Text(ja="二つ目", en="second")))
 
-    place.target.resolve(other, statement(key="inc-2", number=4, restored_at=RESTORED_AT, resolved=True))
+    say(place, other, draft(key="inc-2", number=4, restored_at=RESTORED_AT, resolved=True))
 
     assert place.made() == 2
     assert "first" in place.shown("inc-1").text
@@ -199,11 +258,11 @@ def test_incidents_do_not_touch_each_other(place: Place) -> None:
 def test_what_was_made_without_an_answer_is_not_made_twice(place: Place) -> None:
     place.lose_next_answer()
     with pytest.raises(Unreachable):
-        place.target.create(statement())
+        place.target.create(draft())
 
     # as the dispatcher does: look it up, make it only if it is not there
-    if place.target.find("inc-1") is None:
-        place.target.create(statement())
+    if place.target.find("inc-1") == []:
+        place.target.create(draft())
 
     assert place.made() == 1
 
@@ -215,25 +274,25 @@ def test_hostile_text_stays_text(place: Place, text: str) -> None:
         "text": Text(ja=text, en=text),
         "assessments": (assessment(service=text, explanation=saying(Text(ja=text, en=text))),),
     }
-    remote_id = place.target.create(statement(**hostile))
-    place.target.update(remote_id, statement(number=4, **hostile))
+    remote_id = place.target.create(draft(**hostile))
+    say(place, remote_id, draft(number=4, **hostile))
 
     assert place.made() == 1
     assert "7*7" in place.shown("inc-1").text
     assert not place.shown("inc-1").resolved
 
-    place.target.update(remote_id, statement(number=5, text=Text(ja="平文", en="plain")))
-    place.target.resolve(remote_id, statement(number=6, restored_at=RESTORED_AT, resolved=True))
+    say(place, remote_id, draft(number=5, text=Text(ja="平文", en="plain")))
+    say(place, remote_id, draft(number=6, restored_at=RESTORED_AT, resolved=True))
 
     assert place.shown("inc-1").resolved
     assert "script" not in place.shown("inc-1").text
 
 
-@pytest.mark.parametrize("key", ["", "../inc", "a/b", "-rf", ".hidden", "a b", "a\nb", "a:b", "<b>", "長", "x" * 200])
-@pytest.mark.parametrize("place", ["grafana", "webhook", "directory"], indirect=True)
+@pytest.mark.parametrize("key", ["", "../inc", "a/b", "-rf", ".hidden", "a b", "a\nb", "a:b", "<b>", "長", "x" * 256])
+@pytest.mark.parametrize("place", ["grafana", "grafana-app", "pagerduty", "webhook", "directory"], indirect=True)
 def test_a_key_that_is_not_safe_is_refused(place: Place, key: str) -> None:
     with pytest.raises(Refused):
-        place.target.create(statement(key=key))
+        place.target.create(draft(key=key))
 
 
 @dataclass
@@ -246,7 +305,7 @@ class Remote:
     at: Callable[[str], Target]
 
 
-@pytest.fixture(params=["grafana", "webhook"])
+@pytest.fixture(params=["grafana", "grafana-app", "pagerduty", "webhook"])
 def remote(request: pytest.FixtureRequest, timeout_seconds: float) -> Iterator[Remote]:
     def grafana_at(url: str) -> Target:
         return GrafanaAnnotations("there", url, TOKEN, None, None, timeout_seconds)
@@ -254,12 +313,25 @@ def remote(request: pytest.FixtureRequest, timeout_seconds: float) -> Iterator[R
     def webhook_at(url: str) -> Target:
         return TicketWebhook("there", url, SECRET, timeout_seconds, _now)
 
-    if request.param == "grafana":
-        with FakeGrafana(TOKEN) as grafana:
-            yield Remote(grafana_at(grafana.url), grafana, TOKEN, grafana_at)
-    else:
-        with FakeTicketWebhook(SECRET) as desk:
-            yield Remote(webhook_at(desk.hook_url), desk, SECRET, webhook_at)
+    def app_at(url: str) -> Target:
+        return GrafanaAppAnnotations("there", url, TOKEN, None, None, timeout_seconds)
+
+    def pager_at(url: str) -> Target:
+        return _pagerduty_at(url, timeout_seconds, "there")
+
+    match request.param:
+        case "grafana":
+            with FakeGrafana(TOKEN) as grafana:
+                yield Remote(grafana_at(grafana.url), grafana, TOKEN, grafana_at)
+        case "grafana-app":
+            with FakeGrafana(TOKEN, app="postgres") as grafana:
+                yield Remote(app_at(grafana.url), grafana, TOKEN, app_at)
+        case "pagerduty":
+            with FakePagerDuty(ROUTING_KEY) as pager:
+                yield Remote(pager_at(pager.url), pager, ROUTING_KEY, pager_at)
+        case _:
+            with FakeTicketWebhook(SECRET) as desk:
+                yield Remote(webhook_at(desk.hook_url), desk, SECRET, webhook_at)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -267,7 +339,7 @@ def test_a_passing_trouble_means_come_again(remote: Remote, status: int) -> None
     remote.fake.fail("status", status=status)
 
     with pytest.raises(Unreachable, match=f"^there: answered {status}") as raised:
-        remote.target.create(statement())
+        remote.target.create(draft())
 
     assert raised.value.retry_after is None
 
@@ -277,7 +349,7 @@ def test_a_request_that_can_never_be_right_means_that_a_person_must_look(remote:
     remote.fake.fail("status", status=status, message="not so")
 
     with pytest.raises(Refused, match=rf"^there: answered {status} \(not so\)\. \w+"):
-        remote.target.create(statement())
+        remote.target.create(draft())
 
 
 @pytest.mark.parametrize(
@@ -295,7 +367,7 @@ def test_being_told_to_wait_is_heard(remote: Remote, retry_after: str, meant: ti
     remote.fake.fail("429", retry_after=retry_after)
 
     with pytest.raises(Unreachable) as raised:
-        remote.target.create(statement())
+        remote.target.create(draft())
 
     assert raised.value.retry_after == meant
 
@@ -305,7 +377,7 @@ def test_a_date_to_wait_for_is_heard(remote: Remote) -> None:
     remote.fake.fail("429", retry_after=format_datetime(until, usegmt=True))
 
     with pytest.raises(Unreachable) as raised:
-        remote.target.create(statement())
+        remote.target.create(draft())
 
     assert raised.value.retry_after is not None
     assert timedelta(minutes=9) < raised.value.retry_after <= timedelta(minutes=10)
@@ -315,21 +387,21 @@ def test_an_html_page_is_named_not_quoted(remote: Remote) -> None:
     remote.fake.fail("html_500")
 
     with pytest.raises(Unreachable, match=r"answered 500 with an HTML page$"):
-        remote.target.create(statement())
+        remote.target.create(draft())
 
 
 def test_a_redirect_is_not_followed(remote: Remote) -> None:
     remote.fake.fail("redirect")
 
     with pytest.raises(Refused, match="final address"):
-        remote.target.create(statement())
+        remote.target.create(draft())
 
 
 def test_what_the_other_side_says_is_short_and_on_one_line(remote: Remote) -> None:
     remote.fake.fail("status", status=400, message="a\r\nINFO forged\x1b[2J\u202e " + "x" * 100_000)
 
     with pytest.raises(Refused) as raised:
-        remote.target.create(statement())
+        remote.target.create(draft())
 
     said = str(raised.value)
     assert "(a INFO forged[2J xxx" in said
@@ -343,20 +415,20 @@ def test_no_whole_answer_in_time_means_come_again(remote: Remote, kind: FaultKin
     remote.fake.fail(kind)
 
     with pytest.raises(Unreachable, match=r"^there: no answer from 127\.0\.0\.1:\d+ within 0\.5 s$"):
-        remote.target.create(statement())
+        remote.target.create(draft())
 
 
 def test_nobody_there_means_come_again(remote: Remote) -> None:
     with socket.socket() as bound:  # bound but not listening: connections are refused, and nobody else takes the port
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(Unreachable, match=r"^there: no connection to 127\.0\.0\.1:\d+ \(ConnectionError\)$"):
-            remote.at(f"http://127.0.0.1:{bound.getsockname()[1]}/?token=in-the-address").create(statement())
+            remote.at(f"http://127.0.0.1:{bound.getsockname()[1]}/?token=in-the-address").create(draft())
 
 
 @pytest.mark.parametrize("url", ["", "grafana:3000", "ftp://x/", "http://", "http://[::1", "http://x:99999999/", "http://\ud800/"])
 def test_an_address_that_is_none_is_refused_without_being_quoted(remote: Remote, url: str) -> None:
     with pytest.raises(Refused, match=r"^there: no request can be made of its address and secret"):
-        remote.at(url).create(statement())
+        remote.at(url).create(draft())
 
 
 def test_secrets_are_told_to_nobody(remote: Remote, caplog: pytest.LogCaptureFixture) -> None:
@@ -365,7 +437,7 @@ def test_secrets_are_told_to_nobody(remote: Remote, caplog: pytest.LogCaptureFix
     for status in (302, 400, 401, 429, 500):
         remote.fake.fail("status", status=status, message=f"your secret is {remote.secret}")
         try:
-            remote.target.create(statement())
+            remote.target.create(draft())
         except (Unreachable, Refused) as error:
             told += [str(error), repr(error)]
     told.append(caplog.text)
@@ -380,7 +452,7 @@ def test_credentials_lying_about_on_the_machine_are_not_sent(
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
-    assert remote.target.create(statement())
+    assert remote.target.create(draft())
 
 
 def test_faults_can_also_be_ordered_over_http(remote: Remote) -> None:
@@ -389,5 +461,5 @@ def test_faults_can_also_be_ordered_over_http(remote: Remote) -> None:
 
     for _ in range(2):
         with pytest.raises(Unreachable, match="503"):
-            remote.target.create(statement())
-    assert remote.target.create(statement())
+            remote.target.create(draft())
+    assert remote.target.create(draft())

@@ -14,7 +14,7 @@ from receiver.law.counting import Affected
 from receiver.law.provisions import Text
 from tests.fakes.faults import FaultKind
 from tests.fakes.ticket_webhook import FakeTicketWebhook
-from tests.samples import RESTORED_AT, assessment, saying, statement
+from tests.samples import RESTORED_AT, assessment, draft, say, saying
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -41,8 +41,8 @@ def test_a_message_has_all_that_a_ticket_needs(desk: FakeTicketWebhook, target: 
         major_since=None,
         major_expected_at=None,
     )
-    resolved = statement(number=5, restored_at=RESTORED_AT, resolved=True, assessments=(assessment(), unmeasured))
-    target.resolve("INC-7", resolved)
+    resolved = draft(number=5, restored_at=RESTORED_AT, resolved=True, assessments=(assessment(), unmeasured))
+    say(target, "INC-7", resolved)
 
     reason = {"ja": assessment().reason.ja, "en": assessment().reason.en}
     assert "42,000" in reason["ja"]
@@ -124,10 +124,10 @@ def test_a_message_has_all_that_a_ticket_needs(desk: FakeTicketWebhook, target: 
 
 
 def test_each_change_is_a_message_of_its_own(desk: FakeTicketWebhook, target: TicketWebhook) -> None:
-    remote_id = target.create(statement(number=1))
-    target.update(remote_id, statement(number=2))
-    target.update(remote_id, statement(number=3))
-    target.resolve(remote_id, statement(number=4))
+    remote_id = target.create(draft(number=1))
+    say(target, remote_id, draft(number=2))
+    say(target, remote_id, draft(number=3))
+    say(target, remote_id, draft(number=4, resolved=True))
 
     assert list(desk.messages) == ["inc-1-opened", "inc-1-updated-2", "inc-1-updated-3", "inc-1-resolved-4"]
     types = [message["type"].removeprefix("art58.incident.") for message in desk.messages.values()]
@@ -137,8 +137,8 @@ def test_each_change_is_a_message_of_its_own(desk: FakeTicketWebhook, target: Ti
 def test_a_second_try_is_the_same_message_signed_anew(desk: FakeTicketWebhook) -> None:
     times = iter([datetime.now(UTC) - timedelta(minutes=1), datetime.now(UTC)])
     target = TicketWebhook("itsm", desk.hook_url, SECRET, 10, lambda: next(times))
-    target.create(statement())
-    target.create(statement())
+    target.create(draft())
+    target.create(draft())
 
     assert desk.arrivals == {"inc-1-opened": 2}
     assert desk.bodies[0] == desk.bodies[1]
@@ -148,7 +148,7 @@ def test_the_signature_is_dated_now_whatever_the_clocks_zone(desk: FakeTicketWeb
     jst = timezone(timedelta(hours=9))
     target = TicketWebhook("itsm", desk.hook_url, SECRET, 10, lambda: datetime.now(jst))
 
-    assert target.create(statement()) == "inc-1"
+    assert target.create(draft()) == "inc-1"
 
 
 @pytest.mark.parametrize("late", [timedelta(minutes=6), timedelta(minutes=-6)])
@@ -156,28 +156,28 @@ def test_a_wrong_clock_is_refused(desk: FakeTicketWebhook, late: timedelta) -> N
     target = TicketWebhook("itsm", desk.hook_url, SECRET, 10, lambda: datetime.now(UTC) - late)
 
     with pytest.raises(Refused, match="401"):
-        target.create(statement())
+        target.create(draft())
 
 
 def test_another_secret_is_refused(desk: FakeTicketWebhook) -> None:
     other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
     with pytest.raises(Refused, match="401"):
-        TicketWebhook("itsm", desk.hook_url, other, 10, lambda: datetime.now(UTC)).create(statement())
+        TicketWebhook("itsm", desk.hook_url, other, 10, lambda: datetime.now(UTC)).create(draft())
 
 
 def test_a_receiver_that_is_gone_is_refused_with_the_cure(desk: FakeTicketWebhook, target: TicketWebhook) -> None:
     desk.fail("status", status=410)
 
     with pytest.raises(Refused, match=r"410.*take the target out of the configuration"):
-        target.update("inc-1", statement())
+        say(target, "inc-1", draft())
 
 
 def test_the_tickets_own_id_is_taken_from_the_answer() -> None:
     with FakeTicketWebhook(SECRET, gives_ids=True) as desk:
         target = TicketWebhook("itsm", desk.hook_url, SECRET, 10, lambda: datetime.now(UTC))
 
-        assert target.create(statement()) == "INC-1"
+        assert target.create(draft()) == "INC-1"
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ def test_an_id_that_is_no_short_plain_text_is_left(
 ) -> None:
     desk.answer = answer
 
-    assert target.create(statement()) == remote_id
+    assert target.create(draft()) == remote_id
 
 
 @pytest.mark.parametrize("kind", ["not_json", "huge"])
 def test_what_else_a_2xx_says_does_not_matter(desk: FakeTicketWebhook, target: TicketWebhook, kind: FaultKind) -> None:
     desk.fail(kind)
 
-    assert target.create(statement()) == "inc-1"
+    assert target.create(draft()) == "inc-1"
 
 
 @pytest.mark.parametrize("character", ["a", "長", "𠮷", '"', "\\", "\n", "\t"])
@@ -217,7 +217,7 @@ def test_what_else_a_2xx_says_does_not_matter(desk: FakeTicketWebhook, target: T
 def test_a_message_stays_below_20_kb(desk: FakeTicketWebhook, target: TicketWebhook, character: str, impacts: int) -> None:
     text = Text(ja=character * 50_000, en=character * 50_000)
     one = assessment(service=text.ja, explanation=saying(text), affected=Affected(problem=text.ja))
-    target.create(statement(title=text, text=text, assessments=(one,) * impacts, tags=(text.ja,) * 50))
+    target.create(draft(title=text, text=text, assessments=(one,) * impacts, tags=(text.ja,) * 50))
 
     (message,) = desk.messages.values()
     assert len(message["data"]["impacts"]) + message["data"]["impacts_left_out"] == impacts

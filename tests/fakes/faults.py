@@ -1,7 +1,9 @@
 """What all HTTP stand-ins share: a Flask app served on a thread, and faults that the next requests run into."""
 
 import argparse
+import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,7 +12,9 @@ from typing import Any, Literal, Self
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.serving import make_server
 
-FaultKind = Literal["status", "429", "html_500", "redirect", "not_json", "empty_json", "huge", "endless", "timeout_after_work"]
+FaultKind = Literal[
+    "status", "429", "html_500", "redirect", "not_json", "empty_json", "huge", "endless", "timeout_after_work", "status_after_work"
+]
 
 
 @dataclass
@@ -18,7 +22,7 @@ class Fault:
     """What happens to the next `times` requests.
 
     `status`, `message` and `retry_after` shape the answer of the kinds `status` and `429`; `timeout_after_work` does the work and
-    then keeps its answer to itself for `seconds`, or until the stand-in is closed.
+    then keeps its answer to itself for `seconds`, or until the stand-in is closed; `status_after_work` does it and denies it.
     """
 
     kind: FaultKind
@@ -36,7 +40,10 @@ class FakeServer:
 
     def __init__(self, app: Flask, port: int = 0) -> None:
         self._faults: list[Fault] = []
+        self.struck: Counter[str] = Counter()
+        """How often each kind of fault was met."""
         self._lock = threading.Lock()
+        self._random: tuple[float, random.Random, tuple[Fault, ...]] | None = None
         self._closing = threading.Event()
         app.before_request(self._strike)
         app.after_request(self._hold)
@@ -51,6 +58,11 @@ class FakeServer:
     def fail(self, kind: FaultKind, **how: Any) -> None:
         with self._lock:
             self._faults.append(Fault(kind, **how))
+
+    def misbehave(self, share: float, seed: int, *faults: Fault) -> None:
+        """From now on this share of all requests runs into one of these faults; 0 ends it."""
+        with self._lock:
+            self._random = (share, random.Random(seed), faults) if share else None  # noqa: S311 - no secret
 
     def serve(self) -> None:
         """Serve on this thread until interrupted."""
@@ -81,10 +93,14 @@ class FakeServer:
             return None
         with self._lock:
             fault = next((f for f in self._faults if f.times > 0 and request.path.startswith(f.path)), None)
+            if fault:
+                fault.times -= 1
+            elif self._random and self._random[1].random() < self._random[0]:
+                fault = self._random[1].choice(self._random[2])
             if fault is None:
                 return None
-            fault.times -= 1
-        if fault.kind == "timeout_after_work":
+            self.struck[fault.kind] += 1
+        if fault.kind in ("timeout_after_work", "status_after_work"):
             g.fault = fault
             return None
         if fault.kind == "endless":
@@ -96,8 +112,11 @@ class FakeServer:
             yield b" " * 1024
 
     def _hold(self, response: Response) -> Response:
-        if g.get("fault") is not None:
-            self._closing.wait(g.fault.seconds)
+        fault: Fault | None = g.get("fault")
+        if fault and fault.kind == "status_after_work":
+            return _status(fault)
+        if fault:
+            self._closing.wait(fault.seconds)
         return response
 
 

@@ -1,4 +1,5 @@
-"""A stateful stand-in for Grafana's annotation API; every request is checked against tests/data/grafana-slice.yaml.
+"""A stateful stand-in for Grafana's annotation APIs; every request is checked against tests/data/grafana-slice.yaml, or
+tests/data/grafana-app-slice.yaml for the newer one (grafana_app.py), which it has if `app` names a store.
 
 `python -m tests.fakes.grafana --port 3000 --token-file FILE`, or `with FakeGrafana("token") as grafana: grafana.url`.
 Faults: `POST /_fault {"kind": "status", "status": 503, "times": 2}` or `grafana.fail("status", status=503)`; kinds in faults.py.
@@ -19,6 +20,7 @@ from openapi_core.contrib.flask import FlaskOpenAPIRequest
 from openapi_core.exceptions import OpenAPIError
 
 from tests.fakes.faults import FakeServer, arguments
+from tests.fakes.grafana_app import AppApi, LegacySql, Postgres, Store, StoreKind
 
 SLICE = Path(__file__).parents[1] / "data" / "grafana-slice.yaml"
 MOST_TAGS_CHARACTERS = 500
@@ -30,35 +32,69 @@ Answer = Response | tuple[Response, int]
 
 
 class FakeGrafana(FakeServer):
-    """`annotations` is what it holds by id, `requests` what it was asked and let pass (method, path, JSON)."""
+    """`annotations` is what it holds by id, `requests` what it was asked and let pass (method, path, JSON). `shown` is what persons
+    see, by whichever API it was made.
+    """
 
-    def __init__(self, token: str, port: int = 0, dashboards: tuple[str, ...] = (), tags_ignore_case: bool = False) -> None:
+    def __init__(
+        self,
+        token: str,
+        port: int = 0,
+        dashboards: tuple[str, ...] = (),
+        tags_ignore_case: bool = False,
+        app: StoreKind | None = None,
+        org_id: int = 1,
+    ) -> None:
         self.annotations: dict[int, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, Any]] = []
         self.dashboards = set(dashboards)
         self._token = token
         self._tags_ignore_case = tags_ignore_case  # as on MySQL
         self._ids = itertools.count(1)
+        self._org_id = org_id
         self._spec = OpenAPI.from_file_path(str(SLICE))
-        app = Flask(__name__)
-        super().__init__(app, port)
-        app.before_request(self._check)
+        flask = Flask(__name__)
+        super().__init__(flask, port)
+        flask.before_request(self._let_in)
+        self.app: AppApi | None = None
+        if app:
+            self.postgres = Postgres()
+            store: Store = self.postgres if app == "postgres" else LegacySql(self.annotations, self._keep)
+            self.app = AppApi(flask, store, "default" if org_id == 1 else f"org-{org_id}", NOW, self._note)
+        flask.before_request(self._check)
         for rule, method, view in (
             ("/api/health", "GET", self._health),
             ("/api/dashboards/db", "POST", self._save_dashboard),
+            ("/api/dashboards/uid/<uid>", "GET", self._get_dashboard),
             ("/api/annotations", "GET", self._find),
             ("/api/annotations", "POST", self._add),
             ("/api/annotations/<id>", "GET", self._get),
             ("/api/annotations/<id>", "PATCH", self._patch),
             ("/api/annotations/<id>", "DELETE", self._delete),
         ):
-            app.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
+            flask.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        if self.app is None or isinstance(self.app.store, LegacySql):
+            return list(self.annotations.values())
+        return [{"timeEnd": one["spec"]["time"], **one["spec"]} for one in self.app.store.all()]
+
+    def _let_in(self) -> Answer | None:
+        if request.path in ("/_fault", "/api/health"):
+            return None
+        if request.headers.get("Authorization") != f"Bearer {self._token}":
+            return _message("Unauthorized", 401)
+        if int(request.headers.get("X-Grafana-Org-Id", self._org_id)) != self._org_id:
+            return _message("Unauthorized", 401)
+        return None
+
+    def _note(self) -> None:
+        self.requests.append((request.method, request.environ["REQUEST_URI"], request.get_json(silent=True)))
 
     def _check(self) -> Answer | None:
-        if request.path == "/_fault":
+        if request.path == "/_fault" or not request.path.startswith("/api/"):
             return None
-        if request.path != "/api/health" and request.headers.get("Authorization") != f"Bearer {self._token}":
-            return _message("Unauthorized", 401)
         try:
             self._spec.validate_request(FlaskOpenAPIRequest(request))
         except OpenAPIError as error:
@@ -66,7 +102,7 @@ class FakeGrafana(FakeServer):
             return _message(f"bad request data: {getattr(cause, 'schema_errors', None) or cause}"[:500], 400)
         if unknown := set(request.args) - (_QUERY if request.path == "/api/annotations" else set()):
             return _message(f"bad request data: unknown query parameters {sorted(unknown)}", 400)
-        self.requests.append((request.method, request.environ["REQUEST_URI"], request.get_json(silent=True)))
+        self._note()
         return None
 
     def _health(self) -> Answer:
@@ -78,6 +114,11 @@ class FakeGrafana(FakeServer):
         self.dashboards.add(uid)
         title = dashboard.get("title", "")
         return jsonify(id=len(self.dashboards), uid=uid, url=f"/d/{uid}", status="success", title=title, version=1)
+
+    def _get_dashboard(self, uid: str) -> Answer:
+        if uid not in self.dashboards:
+            return _message("Dashboard not found", 404)
+        return jsonify(dashboard={"uid": uid, "title": uid, "panels": []}, meta={})
 
     def _find(self) -> Answer:
         dashboard = request.args.get("dashboardUID")
@@ -106,6 +147,9 @@ class FakeGrafana(FakeServer):
             return _message("tags length exceeds the maximum allowed", 400)
         if not wanted["text"]:
             return _message("Failed to save annotation: text field should not be empty", 400)
+        return jsonify(id=self._keep(wanted), message="Annotation added")
+
+    def _keep(self, wanted: dict[str, Any]) -> int:
         start = wanted.get("time") or NOW
         start, end = sorted((start, wanted.get("timeEnd") or start))
         known = wanted.get("dashboardUID") in self.dashboards
@@ -113,7 +157,7 @@ class FakeGrafana(FakeServer):
         self.annotations[number] = {
             "id": number,
             "text": wanted["text"],
-            "tags": tags,
+            "tags": _stored(wanted.get("tags", [])),
             "time": start,
             "timeEnd": end,
             "dashboardUID": wanted["dashboardUID"] if known else None,
@@ -122,7 +166,7 @@ class FakeGrafana(FakeServer):
             "updated": NOW,
             "login": "sa-art58",
         }
-        return jsonify(id=number, message="Annotation added")
+        return number
 
     # openapi-core reads Flask's own arguments, so the name is that of the slice
     def _get(self, id: str) -> Answer:  # noqa: A002

@@ -211,7 +211,7 @@ class Lifecycle(RuleBasedStateMachine):
         holds_at_any_time(self.house)
         alerts = self.house.alerts()
         for target in (self.house.desk, self.house.wall):
-            keys = [one.key for one in target.tickets.values()]
+            keys = [one.key for one in target.said.values()]
             assert len(keys) == len(set(keys)), "two objects for one incident"
         self._what_fires_again_is_with_what_fired_there(alerts)
         for incident in self._standing:

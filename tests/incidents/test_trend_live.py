@@ -262,7 +262,7 @@ def test_an_outage_that_spreads_has_its_ticket_before_there_are_so_many_users(re
     assert (impact["users_per_hour"], impact["major_expected_at"]) == (24_000, None)
     told = [impact[f"major_{which}_at"] for which in ("earliest", "on_trend", "latest")]
     assert told == [expected.isoformat().replace("+00:00", "Z")] * 3
-    (ticket,) = desk.tickets.values()
+    (ticket,) = desk.said.values()
     when = f"{expected + timedelta(hours=9):%Y-%m-%d %H:%M:%S} JST"
     assert ticket.title.ja.startswith(f"現在の傾向では{when}に重大な事故の基準に達する可能性（要判断）")
     assert f"may reach the threshold of a major accident (重大な事故) at {when} on the present trend: a person" in ticket.title.en

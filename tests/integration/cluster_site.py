@@ -172,9 +172,9 @@ class House:
     def tickets(self, unit: str) -> list[tuple[str, bool]]:
         """Every ticket that was ever made for an incident with this equipment: the incident, and whether it is resolved."""
         with self.receiver.database.read() as connection:
-            named = store.named(connection, [ticket.key for ticket in self.desk.tickets.values()])
+            named = store.named(connection, [ticket.key for ticket in self.desk.said.values()])
         its = {id_ for id_, one in named.items() if unit in (*one.units, one.equipment)}
-        return [(ticket.key, number in self.desk.resolved) for number, ticket in self.desk.tickets.items() if ticket.key in its]
+        return [(ticket.key, number in self.desk.resolved) for number, ticket in self.desk.said.items() if ticket.key in its]
 
     def story(self) -> str:
         """What there is, for a test that fails."""

@@ -102,12 +102,12 @@ def test_a_ticket_is_made_once_the_forecast_is_within_the_lead_and_follows_the_v
     house.assess_at(started + timedelta(minutes=49, seconds=59))
     assert house.tickets.tickets == {}
     house.assess_at(started + timedelta(minutes=50))
-    (ticket,) = house.tickets.tickets.values()
+    (ticket,) = house.tickets.said.values()
     assert not ticket.unmeasured
     house.assess_at(started + HOUR)
-    (ticket,) = house.tickets.tickets.values()
+    (ticket,) = house.tickets.said.values()
     assert ticket.verdict == "major"
-    assert [call[0] for call in house.tickets.calls] == ["create", "update"]
+    assert [call[0] for call in house.tickets.calls] == ["create", "read", "write", "comment"]
 
 
 def test_resolved_closes_ticket_and_annotation_after_the_hold(house: House) -> None:
@@ -147,7 +147,7 @@ def test_without_prometheus_the_ticket_is_unmeasured_and_measured_later_with_the
     voice = impact(unmeasured, "voice")
     assert (voice["verdict"], voice["at_least"], voice["at_most"]) == ("indeterminate", "none", "major")
     assert (voice["measured"], voice["affected_users"]) == (False, None)
-    (ticket,) = house.tickets.tickets.values()
+    (ticket,) = house.tickets.said.values()
     assert ticket.unmeasured
 
     # the restarted Prometheus has forgotten since when its alerts hold; the store and the series have not
@@ -161,7 +161,7 @@ def test_without_prometheus_the_ticket_is_unmeasured_and_measured_later_with_the
     house.receiver.clock.fixed = None
     house.receiver.worker.step()
     assert datetime.fromisoformat(house.receiver.incidents()[0]["failure_started_at"]) == found
-    (ticket,) = house.tickets.tickets.values()
+    (ticket,) = house.tickets.said.values()
     assert not ticket.unmeasured
     assert [call[0] for call in house.tickets.calls].count("create") == 1
 
@@ -177,5 +177,5 @@ def test_a_prometheus_that_dies_lets_nothing_recover(house: House) -> None:
     assert (incident["state"], incident["restored_at"]) == ("open", None)
     later = house.assess_at(datetime.fromisoformat(incident["failure_started_at"]) + HOUR)
     assert (later["state"], later["verdict"]) == ("open", "major")
-    (ticket,) = house.tickets.tickets.values()
+    (ticket,) = house.tickets.said.values()
     assert not ticket.resolved

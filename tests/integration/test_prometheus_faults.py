@@ -132,13 +132,13 @@ def test_before_the_first_measurement_it_is_a_candidate_and_measured_later(house
     assert (incident["state"], of_each(incident, "at_most")) == ("open", {"major"})
     assert of_each(incident, "measured") == {fault in ANSWERED}
     assert of_each(incident, "verdict") == ({"major"} if fault in ANSWERED else {"indeterminate"})
-    (ticket,) = house.desk.tickets.values()
+    (ticket,) = house.desk.said.values()
     assert ticket.unmeasured == (fault not in ANSWERED)
     house.misbehave(None)
     later = house.at(181)
     assert (of_each(later, "verdict"), of_each(later, "affected_users")) == ({"major"}, {50_000})
     assert datetime.fromisoformat(later["failure_started_at"]) <= T0
-    (ticket,) = house.desk.tickets.values()
+    (ticket,) = house.desk.said.values()
     assert not ticket.unmeasured
 
 

@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from receiver.model import Delivery, Incident
+from receiver.model import Delivery, Incident, Remembered
 from receiver.storage import deliveries as ledger
 from receiver.storage import incidents
 from receiver.storage.database import Database
@@ -56,9 +56,14 @@ class Ledger:
         assert found is not None
         return found
 
-    def sent(self, it: Delivery, holder: str = "one", number: int = 1, *, resolved: bool = False) -> None:
+    def keep(self, it: Delivery, remembered: Remembered, holder: str = "one") -> bool:
         with self._database.write() as connection:
-            ledger.record_sent(connection, it, holder, "REMOTE-1", number, resolved=resolved, now=SOON)
+            return ledger.keep(connection, it, holder, "REMOTE-1", remembered, SOON)
+
+    def sent(self, it: Delivery, holder: str = "one", number: int = 1, again_at: datetime | None = None) -> None:
+        self.keep(it, Remembered(number=number), holder)
+        with self._database.write() as connection:
+            ledger.record_sent(connection, it, holder, number, again_at, SOON)
 
     def failed(self, it: Delivery, state: ledger.Failed, holder: str = "one", again_at: Any = SOON) -> None:
         with self._database.write() as connection:
@@ -169,12 +174,37 @@ def test_news_while_it_is_sent_leave_it_owed(book: Ledger) -> None:
     assert book.claimed(now=SOON).remote_id == "REMOTE-1"
 
 
-def test_it_is_owed_until_the_other_side_knows_that_it_is_over(book: Ledger) -> None:
-    book.want(wanted=1, resolve=True)
-    book.sent(book.claimed(), resolved=False)
-    assert book.row.state == "owed"
-    book.sent(book.claimed(now=SOON), resolved=True)
+def test_what_may_be_there_twice_is_looked_at_once_more(book: Ledger) -> None:
+    book.want()
+    book.sent(book.claimed(), again_at=EXPIRED)
+    assert book.row.state == "unsure"
+    assert book.claim(now=SOON) is None
+    book.sent(book.claimed(now=EXPIRED))
     assert book.row.state == "sent"
+
+
+def test_what_is_known_of_the_other_side_is_kept_while_the_claim_lasts_and_makes_it_last(book: Ledger) -> None:
+    book.want()
+    claimed = book.claimed()
+    known = Remembered(written={"title": "x", "labels": ["a"]}, begun={"title": ["y"]}, theirs=("priority",), closed_at=NOW)
+    assert book.keep(claimed, known)
+    assert (book.row.remote_id, book.row.remembered) == ("REMOTE-1", known)
+    assert book.claim("two", EXPIRED) is None
+    assert book.claim("two", EXPIRED + timedelta(seconds=1)) is not None
+    assert not book.keep(claimed, Remembered())
+    assert book.row.remembered == known
+
+
+def test_a_successor_is_owed_beside_what_it_goes_on_from(book: Ledger, database: Database) -> None:
+    book.want(wanted=3)
+    claimed = book.claimed()
+    with database.write() as connection:
+        ledger.succeed(connection, claimed, "REMOTE-1", SOON)
+    first, second = sorted(book.rows, key=lambda row: row.object)
+    assert (first.object, second.object, second.key) == ("ticket", "ticket.2", "inc-1.2")
+    assert (second.wanted, second.sent, second.remote_id, second.state) == (3, 0, None, "owed")
+    assert second.remembered.continues == "REMOTE-1"
+    assert second.successor == "ticket.3"
 
 
 def test_news_after_it_was_sent_make_it_owed_again(book: Ledger) -> None:

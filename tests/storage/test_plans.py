@@ -37,7 +37,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
             deliveries.want(connection, owed)
             if over:
                 deliveries.claim(connection, "desk", "test", at)
-                deliveries.record_sent(connection, owed, "test", id_, 1, resolved=False, now=at)
+                deliveries.record_sent(connection, owed, "test", 1, None, at)
             notifications.add(connection, "grafana", at, b"{}")
         notifications.mark_derived(connection, list(range(1, CLOSED + 1)), NOW)
         for number in range(100):

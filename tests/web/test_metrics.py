@@ -80,7 +80,7 @@ def fill(app: App) -> None:
         for target in ("claimed", "sent", "dead"):
             assert deliveries.claim(connection, target, "h", ASSESSED_AT)
         row = Delivery("inc-1", "sent", "ticket", 1, 0, False, "owed", 0, ASSESSED_AT)
-        deliveries.record_sent(connection, row, "h", "R", 1, resolved=False, now=ASSESSED_AT)
+        deliveries.record_sent(connection, row, "h", 1, None, ASSESSED_AT)
         row = Delivery("inc-1", "dead", "ticket", 1, 0, False, "owed", 0, ASSESSED_AT)
         deliveries.record_failed(connection, row, "h", "no", "dead", ASSESSED_AT)
         heartbeat.beat(connection, "tick", ASSESSED_AT)

@@ -12,7 +12,7 @@ import pytest
 from receiver.law.counting import Affected
 from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
-from receiver.model import Delivery
+from receiver.model import Delivery, Remembered
 from receiver.storage import deliveries, notifications
 from tests.apps import BEARER, App, alert, incident
 from tests.samples import ASSESSED_AT, RESTORED_AT, assessment, saying
@@ -169,7 +169,8 @@ def test_nothing_that_came_from_outside_becomes_part_of_the_page(app: App, hosti
     with app.database.write() as connection:
         claimed = deliveries.claim(connection, "desk", "test", ASSESSED_AT)
         assert claimed
-        deliveries.record_sent(connection, claimed, "test", hostile, 1, resolved=False, now=ASSESSED_AT)
+        deliveries.keep(connection, claimed, "test", hostile, Remembered(), ASSESSED_AT)
+        deliveries.record_sent(connection, claimed, "test", 1, None, ASSESSED_AT)
         deliveries.want(connection, row(target=hostile))
         failing = deliveries.claim(connection, hostile, "test", ASSESSED_AT)
         assert failing

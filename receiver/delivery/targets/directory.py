@@ -7,25 +7,23 @@ import json
 import os
 import re
 import tempfile
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from receiver.delivery.targets import Refused, Unreachable
-from receiver.delivery.targets.plain_text import lines, one_line
+from receiver.delivery.targets import Change, Check, Draft, Refused, Seen, Unreachable, checking
+from receiver.delivery.targets.markdown import escaped_line, markdown
+from receiver.delivery.targets.plain_text import one_line
 from receiver.law.provisions import JST
-from receiver.model import Statement
 
 BEGIN = "<!-- art58 begin -->"
 END = "<!-- art58 end -->"
 
-_MOST_TITLE = 200
-_MOST_TEXT = 20_000
+_MOST_TITLE = 300
+_MOST_TEXT = 40_000
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_BULLETS = ("- ", "* ")
 _OURS = frozenset(("id", "state", "title", "verdict", "unmeasured", "started_at", "restored_at", "number"))
-
-State = Literal["open", "resolved"]
 
 
 class _Persons(NamedTuple):
@@ -39,6 +37,8 @@ class _Persons(NamedTuple):
 class TicketDirectory:
     """One folder, made when the first ticket is. A ticket's id is the name of its file; a file that was taken away is made anew."""
 
+    reads, comments, settles = True, False, timedelta()
+
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
         self._path = path
@@ -46,25 +46,45 @@ class TicketDirectory:
     def __repr__(self) -> str:
         return f"TicketDirectory({self.name!r})"
 
-    def find(self, key: str) -> str | None:
+    def fields(self, draft: Draft) -> dict[str, str]:
+        return {"title": one_line(draft.title, _MOST_TITLE)}
+
+    def find(self, key: str) -> list[str]:
         file = self._file(key)
         try:
-            return file.name if file.is_file() else None
+            return [file.name] if file.is_file() else []
         except OSError as error:
             raise self._unreachable(error) from None
 
-    def create(self, statement: Statement) -> str:
-        return self._write(statement, "open")
+    def create(self, draft: Draft) -> str:
+        return self._write(draft, self.fields(draft)["title"])
 
-    def update(self, remote_id: str, statement: Statement) -> None:
+    def read(self, remote_id: str) -> Seen:
+        """A file that was taken away is made anew: whoever takes tickets in from the folder may do so."""
+        file = self._path / Path(remote_id).name
+        try:
+            content = file.read_bytes() if file.is_file() else b""
+        except OSError as error:
+            raise self._unreachable(error) from None
+        title = _title(content.decode("utf-8", "surrogateescape"))
+        return Seen({"title": title}, native=title)
+
+    def write(self, remote_id: str, draft: Draft, change: Change, seen: Seen) -> str:
         """The file is known by the incident's key alone, so that no stored id can lead out of the folder."""
-        self._write(statement, "open")
+        return self._write(draft, change.fields.get("title") or seen.native or self.fields(draft)["title"])
 
-    def resolve(self, remote_id: str, statement: Statement) -> None:
-        self._write(statement, "resolved")
+    def comment(self, remote_id: str, text: str, mark: str) -> None:
+        raise NotImplementedError  # comments is False
 
-    def _write(self, statement: Statement, state: State) -> str:
-        file = self._file(statement.key)
+    def has_comment(self, remote_id: str, mark: str) -> bool:
+        raise NotImplementedError
+
+    def checks(self) -> Iterator[Check]:
+        """No file is made: that a disk is full shows only when one is."""
+        yield checking.folder(self._path)
+
+    def _write(self, draft: Draft, title: str) -> str:
+        file = self._file(draft.key)
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             persons, mode = _Persons(), 0o644
@@ -72,7 +92,8 @@ class TicketDirectory:
                 # bytes that are no UTF-8 (a person's editor may write Shift_JIS) go through unharmed
                 persons = _persons(file.read_bytes().decode("utf-8", "surrogateescape"))
                 mode = file.stat().st_mode & 0o777
-            text = _front_matter(statement, state, persons.front_matter) + persons.above + _block(statement) + persons.below
+            front_matter = _front_matter(draft, title, persons.front_matter)
+            text = front_matter + persons.above + _block(draft) + persons.below
             _replace(file, text.encode("utf-8", "surrogateescape"), mode)
         except OSError as error:
             raise self._unreachable(error) from None
@@ -123,12 +144,35 @@ def _persons(text: str) -> _Persons:
     return _Persons(front_matter, below="".join(rest))
 
 
-def _front_matter(statement: Statement, state: State, persons: str) -> str:
-    title = f"{one_line(statement.title.ja, _MOST_TITLE)} / {one_line(statement.title.en, _MOST_TITLE)}"
+def _title(text: str) -> str | None:
+    """The title in the front matter as it stands there; None if there is none."""
+    rest = text.removeprefix("\ufeff").splitlines()
+    if rest[:1] != ["---"]:
+        return None
+    for line in rest[1:]:
+        name, _, value = line.partition(":")
+        if name == "title":
+            return _unquoted(value.strip())
+        if line.strip() == "---":
+            break
+    return None
+
+
+def _unquoted(value: str) -> str:
+    """YAML's double quotes are JSON's; a person may have left them out."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return value.strip("'\"")
+    return found if isinstance(found, str) else value
+
+
+def _front_matter(draft: Draft, title: str, persons: str) -> str:
+    statement = draft.statement
     return (
         "---\n"
-        f"id: {statement.key}\n"
-        f"state: {state}\n"
+        f"id: {draft.key}\n"
+        f"state: {'resolved' if statement.resolved else 'open'}\n"
         f"title: {json.dumps(title, ensure_ascii=False)}\n"
         f"verdict: {statement.verdict}\n"
         f"unmeasured: {'true' if statement.unmeasured else 'false'}\n"
@@ -144,44 +188,16 @@ def _time(at: datetime | None) -> str:
     return "null" if at is None else at.astimezone(JST).isoformat(timespec="seconds")
 
 
-def _block(statement: Statement) -> str:
+def _block(draft: Draft) -> str:
     return "\n".join(
         [
             BEGIN,
-            f"# {_escaped(one_line(statement.title.ja, _MOST_TITLE))}",
+            f"# {escaped_line(one_line(draft.title, _MOST_TITLE))}",
             "",
-            _markdown(statement.text.ja),
-            "",
-            f"# {_escaped(one_line(statement.title.en, _MOST_TITLE))}",
-            "",
-            _markdown(statement.text.en),
-            "",
-            f"詳細 / Details: {_escaped(one_line(statement.url, 1000))}",
+            markdown(draft.text, _MOST_TEXT),
             "",
             "*この枠内は自動で書き換わります。メモは枠の外にお書きください。 / Rewritten automatically: write notes outside.*",
             END,
             "",
         ]
     )
-
-
-def _markdown(text: str) -> str:
-    """The lines as Markdown that shows them as they are, each on a line of its own; a bullet at the start stays one."""
-    escaped = [_escaped(line) for line in lines(text, _MOST_TEXT).split("\n")]
-    written = []
-    for line, following in zip(escaped, [*escaped[1:], ""], strict=True):
-        goes_on = line and following and not following.startswith(_BULLETS)
-        if goes_on and line.startswith(_BULLETS):
-            written += [line, ""]  # else the line below would belong to the list's last item
-        else:
-            written.append(f"{line}  " if goes_on else line)
-    return "\n".join(written)
-
-
-def _escaped(line: str) -> str:
-    """`<` as an entity, so that neither HTML nor our own marker can be written; the other signs with a backslash."""
-    line = line.strip()
-    bullet = line[:2] if line.startswith(_BULLETS) and line[2:].strip() else ""
-    line = re.sub(r"&(?=#?\w+;)", "&amp;", line[len(bullet) :].lstrip()).replace("<", "&lt;")
-    line = re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
-    return f"{bullet}\\{line}" if line.startswith(("#", ">", "+", "=", "-")) else f"{bullet}{line}"

@@ -1,165 +1,146 @@
-"""Incidents as annotations in Grafana, by its HTTP API `/api/annotations`: a point when one starts, a region when it is over.
+"""Incidents as annotations in Grafana, by its legacy HTTP API `/api/annotations`: a point when one starts, a region when it is
+over.
 
-An annotation is found again by its tag `a58:<incident id>`. An unknown `dashboard_uid` is not an error to Grafana: it makes the
-annotation one of the whole organisation.
+An annotation is found again by its tag `a58:<incident id>`.
 """
 
-import html
 import re
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
 
 import msgspec
 
-from receiver.delivery.targets import Refused, Unreachable
-from receiver.delivery.targets.http import call, decode
-from receiver.delivery.targets.plain_text import lines, one_line
-from receiver.model import Statement
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, annotations, checking
+from receiver.delivery.targets.annotations import Place
+from receiver.delivery.targets.http import Api
+from receiver.delivery.targets.plain_text import one_line
+from receiver.law.provisions import Text
 
-T = TypeVar("T")
-
-_MOST_TITLE = 200
-_MOST_TEXT = 2000  # of one language: escaped and in UTF-8, both stay far below the 64 KiB of a MySQL TEXT column
-_MOST_TAG = 100  # key and value have 100 characters each in Grafana's database
-_MOST_TAGS_BYTES = 500  # [annotations] tags_length by default, counted over the JSON of all tags
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PATH = "/api/annotations"
+ANNOTATIONS = Text("注釈の読み取り", "annotations can be read")
+DASHBOARD = Text("ダッシュボード", "the dashboard is there")
+_ID = re.compile(r"(?:[A-Za-z0-9._-]+/a-)?([1-9][0-9]{0,18})")  # the newer API calls the same one INCIDENT/a-12
 
 
 class _Found(msgspec.Struct, frozen=True):
     id: int
+    text: str = ""
     tags: list[str] | None = None
+    time: int = 0
+    time_end: int = msgspec.field(default=0, name="timeEnd")
+    dashboard_uid: str | None = msgspec.field(default=None, name="dashboardUID")
+    panel_id: int | None = msgspec.field(default=None, name="panelId")
 
 
 class _Added(msgspec.Struct, frozen=True):
     id: int = 0
 
 
-class _Annotation(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What Grafana is told. A PATCH has no dashboard: an annotation stays where it was made."""
-
-    text: str
-    tags: list[str]
-    time: int
-    time_end: int | None = None
-    dashboard_uid: str | None = msgspec.field(default=None, name="dashboardUID")
-    panel_id: int | None = None
+def headers(token: str, org_id: int | None) -> dict[str, str]:
+    """What goes with every call: a token is one organisation's own, credentials of a user are for the one that the header names."""
+    return {"Authorization": f"Bearer {token}", **({"X-Grafana-Org-Id": str(org_id)} if org_id else {})}
 
 
 class GrafanaAnnotations:
-    """One Grafana organisation: that of the service account whose `token` is given."""
+    """One place in one organisation: that of the service account whose `token` is given."""
+
+    reads, comments, settles = True, False, timedelta()
 
     def __init__(
-        self, name: str, url: str, token: str, dashboard_uid: str | None, panel_id: int | None, timeout_seconds: float
+        self,
+        name: str,
+        url: str,
+        token: str,
+        dashboard_uid: str | None,
+        panel_id: int | None,
+        timeout_seconds: float,
+        *,
+        org_id: int | None = None,
+        services: tuple[str, ...] = (),
     ) -> None:
         self.name = name
-        self._url = f"{url.rstrip('/')}/api/annotations"
-        self._token = token
-        self._dashboard_uid = dashboard_uid
-        self._panel_id = panel_id if dashboard_uid else None
-        self._timeout_seconds = timeout_seconds
+        self._place = Place(dashboard_uid, panel_id if dashboard_uid else None, services)
+        self._api = Api(name, url, token, timeout_seconds, headers(token, org_id))
 
     def __repr__(self) -> str:
         return f"GrafanaAnnotations({self.name!r})"
 
-    def find(self, key: str) -> str | None:
-        """The oldest annotation with the incident's tag.
+    def fields(self, draft: Draft) -> dict[str, Any]:
+        return annotations.fields(self.name, draft, self._place)
 
-        Grafana searches all of time where neither `from` nor `to` is given.
-        """
-        tag = self._key_tag(key)
-        found = self._call("GET", "", list[_Found], params={"tags": [tag], "type": ["annotation"]})
-        # looked at again, because some databases compare tags without regard to case
-        ids = [one.id for one in found if one.id > 0 and tag in (one.tags or [])]
-        return str(min(ids)) if ids else None
+    def find(self, key: str) -> list[str]:
+        """All annotations of this place with the incident's tag; Grafana searches all of time where no `from` and `to` is given."""
+        return [str(one.id) for one in self._found(annotations.key_tag(self.name, key))]
 
-    def create(self, statement: Statement) -> str:
-        annotation = msgspec.structs.replace(
-            self._annotation(statement), dashboard_uid=self._dashboard_uid, panel_id=self._panel_id
-        )
-        added = self._call("POST", "", _Added, annotation)
+    def create(self, draft: Draft) -> str:
+        wanted = annotations.times_of(self.fields(draft), draft.statement)
+        annotations.check_dashboard(self.name, self._api, self._place)
+        where = {"dashboardUID": self._place.dashboard_uid, "panelId": self._place.panel_id}
+        annotation = wanted | {name: value for name, value in where.items() if value is not None}
+        added = self._api.call("POST", _PATH, _Added, annotation)
         if added.id <= 0:
             raise Unreachable(f"{self.name}: did not say which annotation it made")
         return str(added.id)
 
-    def update(self, remote_id: str, statement: Statement) -> None:
-        # both ends are sent, so that a start learnt later moves the point, and an incident that was opened again is one
-        start = _milliseconds(statement.started_at)
-        self._patch(remote_id, msgspec.structs.replace(self._annotation(statement), time_end=start))
+    def read(self, remote_id: str) -> Seen | None:
+        try:
+            found = self._api.call("GET", self._one(remote_id), _Found)
+        except Missing:
+            return None
+        return Seen({"text": found.text, "tags": found.tags or [], "time": found.time, "timeEnd": found.time_end or found.time})
 
-    def resolve(self, remote_id: str, statement: Statement) -> None:
-        end = _milliseconds(statement.restored_at or statement.started_at)
-        self._patch(remote_id, msgspec.structs.replace(self._annotation(statement), time_end=end))
+    def write(self, remote_id: str, draft: Draft, change: Change, seen: Seen) -> str:
+        """A PATCH has no dashboard: an annotation stays where it was made."""
+        if fields := with_fitted_tags(change.fields, self.fields(draft)["tags"]):
+            self._api.call("PATCH", self._one(remote_id), dict[str, object], fields)
+        return remote_id
 
-    def _patch(self, remote_id: str, annotation: _Annotation) -> None:
+    def comment(self, remote_id: str, text: str, mark: str) -> None:
+        raise NotImplementedError  # comments is False
+
+    def has_comment(self, remote_id: str, mark: str) -> bool:
+        raise NotImplementedError
+
+    def remove(self, remote_id: str) -> None:
+        """Take a double away: while another one stands, and nobody changed text or tags."""
+        seen = self.read(remote_id)
+        if seen is None or not annotations.is_untouched(seen.fields["text"], seen.fields["tags"]):
+            return
+        tag = annotations.key_tag(self.name, annotations.key_of(seen.fields["tags"]) or "")
+        if all(self._one(str(one.id)) == self._one(remote_id) for one in self._found(tag)):
+            return
+        try:
+            self._api.call("DELETE", self._one(remote_id), dict[str, object])
+        except Missing:
+            return
+
+    def checks(self) -> Iterator[Check]:
+        """Whether annotations may be written cannot be asked."""
+        check, answer = checking.asked(ANNOTATIONS, lambda: self._api.call("GET", _PATH, list[_Found], params={"limit": "1"}))
+        yield check
+        if answer is not None and self._place.dashboard_uid:
+            yield checking.asked(DASHBOARD, lambda: annotations.check_dashboard(self.name, self._api, self._place))[0]
+
+    def _found(self, tag: str) -> list[_Found]:
+        params: dict[str, str | list[str]] = {"tags": [tag], "type": ["annotation"]}
+        found = self._api.call("GET", _PATH, list[_Found], params=params)
+        # looked at again, because some databases compare tags without regard to case
+        ours = (one for one in found if one.id > 0 and tag in (one.tags or []))
+        return sorted((one for one in ours if self._place.has(one.dashboard_uid, one.panel_id)), key=lambda one: one.id)
+
+    def _one(self, remote_id: str) -> str:
         # Grafana takes id 0 for every annotation of no dashboard (grafana/grafana#99685)
-        if not re.fullmatch(r"[1-9][0-9]{0,18}", remote_id):
+        found = _ID.fullmatch(remote_id)
+        if not found:
             raise Refused(f"{self.name}: {one_line(remote_id, 40)!r} is not the id of an annotation")
-        self._call("PATCH", f"/{remote_id}", dict[str, object], annotation)
-
-    def _annotation(self, statement: Statement) -> _Annotation:
-        tags = _short([self._key_tag(statement.key), *statement.tags])
-        return _Annotation(text=_text(statement), tags=tags, time=_milliseconds(statement.started_at))
-
-    def _key_tag(self, key: str) -> str:
-        if not _KEY.fullmatch(key):
-            raise Refused(f"{self.name}: {one_line(key, 40)!r} cannot be an incident's tag")
-        return f"a58:{key}"
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        type_: type[T],
-        annotation: _Annotation | None = None,
-        params: dict[str, str | list[str]] | None = None,
-    ) -> T:
-        answer = call(
-            self.name,
-            method,
-            self._url + path,
-            timeout_seconds=self._timeout_seconds,
-            secret=self._token,
-            headers={
-                "Authorization": f"Bearer {self._token}",
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-            },
-            params=params,
-            body=msgspec.json.encode(annotation) if annotation else None,
-        )
-        return decode(self.name, answer, type_)
+        return f"{_PATH}/{found[1]}"
 
 
-def _milliseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _short(tags: list[str]) -> list[str]:
-    """The tags from the front that Grafana has room for; it would cut a second colon and what follows it."""
-    kept: dict[str, None] = {}
-    room = _MOST_TAGS_BYTES - len("[]")
-    for tag in tags:
-        name, colon, value = one_line(tag, _MOST_TAG).partition(":")
-        short = f"{name}{colon}{value.replace(':', '_')}"
-        room -= 0 if short in kept else len(short.encode()) + len('"",')
-        if room < 0:
-            break
-        kept[short] = None
-    return [tag for tag in kept if tag]
-
-
-def _text(statement: Statement) -> str:
-    """HTML, for Grafana shows it as such: our own few elements around escaped text."""
-    parts = [
-        part
-        for title, text in ((statement.title.ja, statement.text.ja), (statement.title.en, statement.text.en))
-        for part in (f"<b>{_escaped(one_line(title, _MOST_TITLE))}</b>", _escaped(lines(text, _MOST_TEXT)))
-    ]
-    if statement.url.startswith(("http://", "https://")):
-        parts.append(f'<a href="{html.escape(statement.url)}">{_escaped(statement.url)}</a>')
-    return "<br>".join(part for part in parts if part)
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text, quote=False).replace("\n", "<br>")
+def with_fitted_tags(fields: Mapping[str, Any], ours: list[str]) -> dict[str, Any]:
+    """The fields to write, with as many tags as Grafana takes; without tags where it takes none other than those that are there."""
+    written = dict(fields)
+    if "tags" in written:
+        tags = annotations.fitted(written.pop("tags"), ours)
+        written |= {"tags": tags} if tags is not None else {}
+    return written

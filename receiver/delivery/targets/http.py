@@ -3,22 +3,29 @@
 Messages name the target, the host and the status; never the address (it may carry a token), the secret or a whole answer.
 """
 
+import math
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from time import monotonic
-from typing import TypeVar
-from urllib.parse import urlsplit
+from time import monotonic, sleep
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import requests
 import urllib3
 
-from receiver.delivery.targets import Refused, Unreachable
+from receiver.delivery.targets import Missing, Refused, Unreachable
 from receiver.delivery.targets.plain_text import one_line
 
 T = TypeVar("T")
+Secrets = str | tuple[str, ...]
+"""What must not be shown, in every form in which it is sent."""
+
+_LONGEST_SLEEP = timedelta(seconds=5)
+"""Rather than wait longer for its turn, a call gives up before it is made: the ledger comes again."""
 
 _MOST_ANSWER_BYTES = 1024 * 1024
 _MOST_SAID = 200
@@ -31,18 +38,103 @@ _CURES = {
 }
 
 
+class Pace:
+    """How fast one target may be called: so often in a minute, evenly, and not at all while it says so. For one process."""
+
+    def __init__(self, per_minute: float | None = None) -> None:
+        self._gap = 60 / per_minute if per_minute else 0.0
+        self._next_at = self._paused_until = -math.inf
+        self._lock = threading.Lock()
+
+    def wait(self, target: str) -> None:
+        """Wait for the next turn. Raises Unreachable, before anything is done, where that is long."""
+        with self._lock:
+            now = monotonic()
+            at = max(now, self._next_at, self._paused_until)
+            if at - now > _LONGEST_SLEEP.total_seconds():
+                why = "as it asked for" if at == self._paused_until else "for our own limit of calls in a minute"
+                raise Unreachable(f"{target}: not called for {at - now:.0f} s, {why}", timedelta(seconds=at - now))
+            self._next_at = at + self._gap
+        sleep(at - now)
+
+    def heed(self, response: requests.Response) -> None:
+        """Pause where the answer says that no more is taken until some time."""
+        until = _retry_after(response) if _is_limited(response) or response.status_code == 503 else None
+        if until is None and _remaining(response) == "0":
+            until = _until_reset(response)
+        if until:
+            with self._lock:
+                self._paused_until = max(self._paused_until, monotonic() + until.total_seconds())
+
+
+class Api:
+    """A JSON API at `url`. `headers` and `params` go with every call, and what they carry, as `secret`, is shown in no message."""
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        secret: Secrets,
+        timeout_seconds: float,
+        headers: Mapping[str, str],
+        *,
+        params: Mapping[str, str] | None = None,
+        per_minute: float | None = None,
+    ) -> None:
+        self._name = name
+        self._url = url.rstrip("/")
+        self._secret = secret
+        self._timeout_seconds = timeout_seconds
+        self._headers = {"Accept": "application/json", **headers}
+        self._params = params or {}
+        self._pace = Pace(per_minute)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        type_: type[T],
+        body: Any = None,
+        *,
+        params: Mapping[str, str | list[str]] | None = None,
+        form: Mapping[str, str | list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """The answer as a `type_`; an empty one counts as null. `body` goes as JSON, `form` as a form. Raises as `call`."""
+        content, kind = None, {}
+        if form is not None:
+            content, kind = urlencode(form, doseq=True).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+        elif body is not None:
+            content, kind = msgspec.json.encode(body), {"Content-Type": "application/json"}
+        answer = call(
+            self._name,
+            method,
+            self._url + path,
+            timeout_seconds=self._timeout_seconds,
+            secret=self._secret,
+            headers={**self._headers, **kind, **(headers or {})},
+            params={**self._params, **(params or {})},
+            body=content,
+            pace=self._pace,
+        )
+        return decode(self._name, answer or b"null", type_)
+
+
 def call(
     target: str,
     method: str,
     url: str,
     *,
     timeout_seconds: float,
-    secret: str,
+    secret: Secrets,
     headers: Mapping[str, str],
     params: Mapping[str, str | list[str]] | None = None,
     body: bytes | None = None,
+    pace: Pace | None = None,
 ) -> bytes:
     """The body of a 2xx answer, cut after 1 MiB. `secret` appears in no message, even where the other side repeats it."""
+    if pace:
+        pace.wait(target)
     try:
         with requests.request(
             method,
@@ -56,6 +148,8 @@ def call(
             stream=True,
         ) as response:
             answer = _beginning(response, timeout_seconds)
+            if pace:
+                pace.heed(response)
     except ValueError:
         # requests' words for these quote the address or the header
         raise Refused(f"{target}: no request can be made of its address and secret. Check both for typing errors") from None
@@ -97,30 +191,57 @@ def _beginning(response: requests.Response, timeout_seconds: float) -> bytes:
     return bytes(answer)
 
 
-def _check(target: str, response: requests.Response, answer: bytes, secret: str) -> None:
+def _check(target: str, response: requests.Response, answer: bytes, secret: Secrets) -> None:
     status = response.status_code
     if 200 <= status < 300:
         return
     said = f"{target}: answered {status}{_said(response, answer, secret)}"
-    if status in (408, 429) or status >= 500:
+    if status == 408 or status >= 500 or _is_limited(response):
         raise Unreachable(said, _retry_after(response))
     if 300 <= status < 400:
         raise Refused(f"{said}. Redirects are not followed: write the final address in the configuration")
-    raise Refused(f"{said}. {_CURES.get(status, 'Check the address and the version of the other side')}")
+    kind = Missing if status in (404, 410) else Refused
+    raise kind(f"{said}. {_CURES.get(status, 'Check the address and the version of the other side')}")
 
 
-def _said(response: requests.Response, answer: bytes, secret: str) -> str:
+def _said(response: requests.Response, answer: bytes, secret: Secrets) -> str:
     text = answer.decode("utf-8", "replace").strip()
     if text.startswith("<") or "html" in response.headers.get("Content-Type", ""):
         return " with an HTML page"
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # no JSON: its words as they are
-        text = msgspec.json.decode(answer, type=_Complaint).message or text
-    text = one_line(text.replace(secret, "***") if secret else text, _MOST_SAID)
+        text = msgspec.json.decode(answer, type=_Complaint).words() or text
+    for one in (secret,) if isinstance(secret, str) else secret:
+        text = text.replace(one, "***") if one else text
+    text = one_line(text, _MOST_SAID)
     return f" ({text})" if text else ""
 
 
-class _Complaint(msgspec.Struct, frozen=True):
-    message: str = ""
+class _Complaint(msgspec.Struct, frozen=True, rename="camel"):
+    """What went wrong as the known systems say it: `message` (GitHub, GitLab, Grafana), `error` (ServiceNow, OAuth),
+    `errorMessages` (Jira), and `errors`: texts (Redmine), texts by field (Jira) or objects with a message (Backlog, GitHub)."""
+
+    message: Any = None
+    error: Any = None
+    error_messages: Any = None
+    errors: Any = None
+
+    def words(self) -> str:
+        said = [word for one in (self.message, self.error, self.error_messages, self.errors) for word in _words(one)]
+        return "; ".join(dict.fromkeys(said))
+
+
+def _words(said: Any) -> list[str]:
+    if isinstance(said, str):
+        return [said] if said else []
+    if isinstance(said, list):
+        return [word for one in said for word in _words(one)]
+    if not isinstance(said, dict):
+        return []
+    if isinstance(said.get("message"), str):
+        return [
+            ": ".join(said[name] for name in ("message", "detail", "moreInfo") if isinstance(said.get(name), str) and said[name])
+        ]
+    return [f"{name}: {word}" for name, one in said.items() for word in _words(one)]
 
 
 def _retry_after(response: requests.Response) -> timedelta | None:
@@ -132,6 +253,31 @@ def _retry_after(response: requests.Response) -> timedelta | None:
     if until is None or now is None:
         return None
     return max(timedelta(0), min(until - now, _LONGEST_RETRY_AFTER))
+
+
+def _is_limited(response: requests.Response) -> bool:
+    """Too many calls; GitHub and others say so with 403 as well."""
+    says_when = "Retry-After" in response.headers or _remaining(response) == "0"
+    return response.status_code == 429 or (response.status_code == 403 and says_when)
+
+
+def _remaining(response: requests.Response) -> str | None:
+    return response.headers.get("X-RateLimit-Remaining", response.headers.get("RateLimit-Remaining"))
+
+
+def _until_reset(response: requests.Response) -> timedelta | None:
+    """Until the present limit of calls is over: in seconds, or as seconds since 1970 or a date, counted from the answer's own."""
+    value = response.headers.get("X-RateLimit-Reset", response.headers.get("RateLimit-Reset", "")).strip()
+    now = _http_date(response.headers.get("Date", ""))
+    try:
+        if value.isdigit() and int(value) < 10**8:
+            return min(timedelta(seconds=int(value)), _LONGEST_RETRY_AFTER)
+        reset = datetime.fromtimestamp(int(value), UTC) if value.isdigit() else datetime.fromisoformat(value)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if now is None or reset.tzinfo is None:
+        return None
+    return max(timedelta(0), min(reset - now, _LONGEST_RETRY_AFTER))
 
 
 def _http_date(value: str) -> datetime | None:

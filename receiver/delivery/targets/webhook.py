@@ -7,13 +7,14 @@ receiver knows it. There is one `opened` per incident (`data.id`), whatever its 
 import base64
 import binascii
 import re
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 from standardwebhooks import Webhook
 
-from receiver.delivery.targets import Refused, Unreachable
+from receiver.delivery.targets import Change, Check, Draft, Refused, Seen, Unreachable, checking
 from receiver.delivery.targets.http import call, decode
 from receiver.delivery.targets.plain_text import lines, one_line
 from receiver.law.provisions import Text
@@ -38,6 +39,8 @@ class _Answer(msgspec.Struct, frozen=True):
 class TicketWebhook:
     """One address that takes messages signed with `secret` (`whsec_` and base64). `clock` dates the signature."""
 
+    reads, comments, settles = False, False, timedelta()
+
     def __init__(self, name: str, url: str, secret: str, timeout_seconds: float, clock: Clock) -> None:
         self.name = name
         self._url = url
@@ -49,30 +52,45 @@ class TicketWebhook:
     def __repr__(self) -> str:
         return f"TicketWebhook({self.name!r})"
 
-    def find(self, key: str) -> str | None:
-        """Always None: the receiver of the webhook tells doubles apart by `webhook-id`."""
-        return None
+    def fields(self, draft: Draft) -> dict[str, Any]:
+        return {}
 
-    def create(self, statement: Statement) -> str:
+    def find(self, key: str) -> list[str]:
+        """Always none: the receiver of the webhook tells doubles apart by `webhook-id`."""
+        return []
+
+    def create(self, draft: Draft) -> str:
         """The `id` of the answer if it has one that is short plain text, else the incident's key."""
-        answer = self._send("opened", statement, None)
+        answer = self._send("opened", draft, None)
         try:
             remote_id = decode(self.name, answer, _Answer).id
         except Unreachable:
-            return statement.key  # taken with 2xx: what else the answer says is its own affair
-        return str(remote_id) if _REMOTE_ID.fullmatch(str(remote_id or "")) else statement.key
+            return draft.key  # taken with 2xx: what else the answer says is its own affair
+        return str(remote_id) if _REMOTE_ID.fullmatch(str(remote_id or "")) else draft.key
 
-    def update(self, remote_id: str, statement: Statement) -> None:
-        self._send("updated", statement, remote_id)
+    def read(self, remote_id: str) -> Seen | None:
+        raise NotImplementedError  # reads is False
 
-    def resolve(self, remote_id: str, statement: Statement) -> None:
-        self._send("resolved", statement, remote_id)
+    def write(self, remote_id: str, draft: Draft, change: Change, seen: Seen) -> str:
+        self._send("resolved" if draft.statement.resolved else "updated", draft, remote_id)
+        return remote_id
 
-    def _send(self, action: Action, statement: Statement, remote_id: str | None) -> bytes:
-        if not _KEY.fullmatch(statement.key):
-            raise Refused(f"{self.name}: {one_line(statement.key, 40)!r} cannot be a part of a webhook-id")
+    def comment(self, remote_id: str, text: str, mark: str) -> None:
+        raise NotImplementedError  # comments is False
+
+    def has_comment(self, remote_id: str, mark: str) -> bool:
+        raise NotImplementedError
+
+    def checks(self) -> Iterator[Check]:
+        """Nothing is sent: whether the other side takes the signature shows only when something is."""
+        yield checking.reachable(self._url, self._timeout_seconds)
+
+    def _send(self, action: Action, draft: Draft, remote_id: str | None) -> bytes:
+        key, statement = draft.key, draft.statement
+        if not _KEY.fullmatch(key):
+            raise Refused(f"{self.name}: {one_line(key, 40)!r} cannot be a part of a webhook-id")
         # an incident is opened once: a retry with newer text is still the same message, and an update follows it
-        message_id = f"{statement.key}-opened" if action == "opened" else f"{statement.key}-{action}-{statement.number}"
+        message_id = f"{key}-opened" if action == "opened" else f"{key}-{action}-{statement.number}"
         body = _body(action, statement, remote_id)
         # the library takes the wall clock time of any zone for UTC
         now = self._clock().astimezone(UTC)

@@ -2,79 +2,36 @@
 generated from them.
 """
 
-import os
 import re
 import ssl
 import stat
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from receiver.law import deadlines
 from receiver.law.conference import BusinessHours
+from receiver.settings.tickets import DirectoryTicket as DirectoryTicket
+from receiver.settings.tickets import Ticket, secrets_of
+from receiver.settings.tickets import WebhookTicket as WebhookTicket
+from receiver.settings.types import FilePath as FilePath
+from receiver.settings.types import Name as Name
+from receiver.settings.types import Seconds as Seconds
+from receiver.settings.types import Secret as Secret
+from receiver.settings.types import SecretRef as SecretRef
+from receiver.settings.types import SecretUnreadable as SecretUnreadable
+from receiver.settings.types import TimeOfDay as TimeOfDay
+from receiver.settings.types import Url as Url
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="lower-case letters, digits, - and _")]
-Url = Annotated[
-    str,
-    Meta(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", description="http(s) address without user, password or query"),
-]
-FilePath = Annotated[str, Meta(min_length=1)]
-Seconds = Annotated[float, Meta(gt=0, le=86400 * 7)]
 # a file: what is kept in memory each process would have for itself
 _SQLITE_FILE = re.compile(r"sqlite:///(?!:memory:|file:)([^?]+)")
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 _OWN_HEADERS = {"host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"}
-
-
-class Secret:
-    """A text that does not show itself: not in repr, not in str, not in logs. `reveal()` gives it to the one who sends it."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return "<secret>"
-
-
-class SecretUnreadable(Exception):
-    """A secret named in the configuration is not there."""
-
-
-class SecretRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a secret lies: exactly one of the two. It is never written in the configuration itself."""
-
-    file: Annotated[str | None, Meta(description="file that holds it (first line, printable ASCII)")] = None
-    env: Annotated[str | None, Meta(description="environment variable that holds it")] = None
-
-    def read(self) -> Secret:
-        """The secret itself. Raises SecretUnreadable, which names the place and never the content."""
-        if (self.file is None) == (self.env is None):
-            raise SecretUnreadable("name exactly one of file and env")
-        if self.env is not None:
-            text = os.environ.get(self.env, "")
-            place = f"environment variable {self.env}"
-        else:
-            place = f"file {self.file}"
-            try:
-                text = Path(self.file or "").read_text(encoding="utf-8-sig")
-            except (OSError, ValueError) as error:
-                raise SecretUnreadable(f"{place} cannot be read ({getattr(error, 'strerror', 'not text')})") from None
-        line = text.strip(" \t\r\n").partition("\n")[0].rstrip(" \t\r")
-        if not line:
-            raise SecretUnreadable(f"{place} is empty or not set")
-        if not (line.isascii() and line.isprintable()):
-            raise SecretUnreadable(f"{place} holds a control character or one beyond ASCII in its first line")
-        return Secret(line)
 
 
 class BasicUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,28 +78,48 @@ class AlertmanagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     tls: Annotated[TlsSettings | None, Meta(description="for https with an authority of your own or a client certificate")] = None
 
 
-class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The Grafana to which annotations are written."""
+class GrafanaPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One place of a Grafana where annotations stand."""
 
-    url: Annotated[Url, Meta(description="its address, e.g. http://127.0.0.1:3000")]
-    token: Annotated[SecretRef, Meta(description="service account token that may read and write annotations")]
+    name: Annotated[
+        Name | None, Meta(description="the target's name is that of the Grafana, a colon and this one; none: only the former")
+    ] = None
     dashboard_uid: Annotated[str | None, Meta(description="dashboard that gets them; none: the whole organisation")] = None
     panel_id: Annotated[int | None, Meta(description="panel of that dashboard")] = None
+    services: Annotated[tuple[Name, ...], Meta(description="only incidents that hit one of these services; none: all")] = ()
 
 
-class DirectoryTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="directory"):
-    """Tickets as Markdown files in a folder: works with nothing else installed."""
+class GrafanaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A Grafana, or one organisation of it, to which annotations are written."""
 
-    name: Annotated[Name, Meta(description="name of the target: lower-case letters, digits, - and _")]
-    path: Annotated[str, Meta(min_length=1, description="folder for the files")]
+    url: Annotated[Url, Meta(description="its address, e.g. http://127.0.0.1:3000")]
+    token: Annotated[SecretRef, Meta(description="service account token that may read dashboards, and read and write annotations")]
+    dashboard_uid: Annotated[str | None, Meta(description="dashboard that gets them; none: the whole organisation")] = None
+    panel_id: Annotated[int | None, Meta(description="panel of that dashboard")] = None
+    name: Annotated[Name, Meta(description="name of the target")] = "grafana"
+    org_id: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="number of the organisation, sent as X-Grafana-Org-Id; none: that of the token"),
+    ] = None
+    api: Annotated[
+        Literal["auto", "legacy", "app"],
+        Meta(description="/api/annotations (legacy), annotation.grafana.app (app), or auto: the newer one where Grafana has it"),
+    ] = "auto"
+    namespace: Annotated[
+        Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)")] | None,
+        Meta(
+            description="namespace of the newer API; none: default or, with org_id, org-2 and so on; in Grafana Cloud stacks-1234"
+        ),
+    ] = None
+    places: Annotated[
+        tuple[GrafanaPlace, ...], Meta(description="several places instead of the one of dashboard_uid and panel_id")
+    ] = ()
 
-
-class WebhookTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="webhook"):
-    """Tickets as signed messages (Standard Webhooks) to any system that takes them."""
-
-    name: Annotated[Name, Meta(description="name of the target: lower-case letters, digits, - and _")]
-    url: Annotated[Url, Meta(description="where to POST")]
-    secret: Annotated[SecretRef, Meta(description="whsec_… signing secret")]
+    @property
+    def targets(self) -> dict[str, GrafanaPlace]:
+        """The places by the names that they have in the ledger."""
+        places = self.places or (GrafanaPlace(dashboard_uid=self.dashboard_uid, panel_id=self.panel_id),)
+        return {f"{self.name}:{one.name}" if one.name else self.name: one for one in places}
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,10 +130,7 @@ class AuthenticationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
 
 
 Minutes = Annotated[int, Meta(ge=1, le=1440)]
-# `$` alone would also take a line end after it, and \d the digits of other scripts: Python reads no clock time or day from those
-TimeOfDay = Annotated[
-    str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", description='clock time in Japan, in quotes: "22:00"')
-]
+# as in TimeOfDay: no line end after it, no digits of other scripts
 MonthDay = Annotated[str, Meta(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$(?!\n)")]
 FirstAndLast = Annotated[tuple[MonthDay, ...], Meta(min_length=2, max_length=2)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -284,7 +258,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     reconcile_seconds: Annotated[
         Seconds, Meta(description="how often Alertmanager and the rules' own series are asked for what was never sent")
     ] = 60
-    grafana: Annotated[GrafanaSettings | None, Meta(description="where annotations are written; none: nowhere")] = None
+    grafana: Annotated[
+        GrafanaSettings | tuple[GrafanaSettings, ...],
+        Meta(description="where annotations are written: one, or a list; none: nowhere"),
+    ] = ()
     duties: Annotated[DutySettings, Meta(description="what the deadlines depend on, besides the law")] = DutySettings()
     comparable_days: Annotated[ComparableDaySettings, Meta(description="which days an accident is compared with")] = (
         ComparableDaySettings()
@@ -292,9 +269,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     business_hours: Annotated[BusinessHourSettings, Meta(description="when the users of a web conference work")] = (
         BusinessHourSettings()
     )
-    tickets: Annotated[
-        tuple[DirectoryTicket | WebhookTicket, ...], Meta(description="where tickets are made; `kind` says in which way")
-    ] = ()
+    tickets: Annotated[tuple[Ticket, ...], Meta(description="where tickets are made; `kind` says in which way")] = ()
     authentication: Annotated[AuthenticationSettings, Meta(description="who may post alerts and read incidents")]
     rulebooks: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
@@ -306,6 +281,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def grafanas(self) -> tuple[GrafanaSettings, ...]:
+        return (self.grafana,) if isinstance(self.grafana, GrafanaSettings) else self.grafana
 
     @property
     def database(self) -> str:
@@ -323,7 +302,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return ref if ref.file is None else msgspec.structs.replace(ref, file=str(base / ref.file))
 
         replace = msgspec.structs.replace
-        prometheus, grafana = self.prometheus, self.grafana
+        prometheus = self.prometheus
         file = _SQLITE_FILE.fullmatch(self.database_url or "")
 
         def let_in(access: _Access) -> _Access:
@@ -335,19 +314,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 tls=tls and TlsSettings(*(file and str(base / file) for file in msgspec.structs.astuple(tls))),
             )
 
-        tickets: list[DirectoryTicket | WebhookTicket] = []
+        grafanas = tuple(replace(one, token=secret(one.token)) for one in self.grafanas)
+        tickets: list[Ticket] = []
         for ticket in self.tickets:
+            moved: dict[str, Any] = {name: secret(ref) for name, ref in secrets_of(ticket).items()}
+            moved["templates"] = ticket.templates.rooted(base)
             if isinstance(ticket, DirectoryTicket):
-                tickets.append(replace(ticket, path=str(base / ticket.path)))
-            else:
-                tickets.append(replace(ticket, secret=secret(ticket.secret)))
+                moved["path"] = str(base / ticket.path)
+            tickets.append(replace(ticket, **moved))
         return replace(
             self,
             data_dir=str(base / self.data_dir),
             database_url=f"sqlite:///{base / file[1]}" if file else self.database_url,
             prometheus=let_in(prometheus),
             alertmanagers=tuple(map(let_in, self.alertmanagers)),
-            grafana=grafana and replace(grafana, token=secret(grafana.token)),
+            grafana=grafanas[0] if isinstance(self.grafana, GrafanaSettings) else grafanas,
             tickets=tuple(tickets),
             authentication=AuthenticationSettings(
                 bearer_tokens=tuple(map(secret, self.authentication.bearer_tokens)),
@@ -385,7 +366,8 @@ def complaints(settings: Settings) -> list[Complaint]:
                 "Give bearer_tokens or basic, e.g. bearer_tokens: [{file: secrets/token}]",
             )
         )
-    names: set[str] = {"grafana"}  # the name of the annotations in the ledger
+    found += _grafana_complaints(settings)
+    names: set[str] = {"grafana", *(one.name for one in settings.grafanas)}  # of the annotations in the ledger
     for number, ticket in enumerate(settings.tickets):
         if ticket.name in names:
             found.append((("tickets", number, "name"), f"{ticket.name!r} is taken", "Give every target a name of its own"))
@@ -408,10 +390,51 @@ def complaints(settings: Settings) -> list[Complaint]:
         except SecretUnreadable as error:
             found.append((path, str(error), "Put the secret there, in printable ASCII, readable for this user"))
         else:
-            if path[0] == "tickets" and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", text):
+            signs = path[0] == "tickets" and isinstance(settings.tickets[int(path[1])], WebhookTicket)
+            if signs and not re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,}={0,2}", text):
                 cure = 'Make one: echo "whsec_$(openssl rand -base64 32)"'
                 found.append((path, "is no signing secret (whsec_ and base64 of at least 24 bytes)", cure))
     return found
+
+
+def _grafana_complaints(settings: Settings) -> list[Complaint]:
+    found: list[Complaint] = []
+    names: set[str] = set()
+    for number, grafana in enumerate(settings.grafanas):
+        at = _grafana_key(settings, number)
+        if grafana.name in names:
+            found.append(((*at, "name"), f"{grafana.name!r} is taken", "Give every Grafana a name of its own"))
+        names.add(grafana.name)
+        if grafana.places and (grafana.dashboard_uid is not None or grafana.panel_id is not None):
+            found.append(((*at, "places"), "stands beside dashboard_uid or panel_id", "Write every place under places"))
+        if grafana.panel_id is not None and grafana.dashboard_uid is None:
+            found.append(((*at, "panel_id"), "is a panel of no dashboard", "Name its dashboard_uid too"))
+        found += _place_complaints(at, grafana.places)
+    return found
+
+
+def _place_complaints(at: _Place, places: tuple[GrafanaPlace, ...]) -> list[Complaint]:
+    """What stands twice in one place would be taken for a double, and one of them away."""
+    found: list[Complaint] = []
+    names: set[str | None] = set()
+    stands: set[tuple[str | None, int | None]] = set()
+    for number, place in enumerate(places):
+        here = (*at, "places", number)
+        if place.panel_id is not None and place.dashboard_uid is None:
+            found.append(((*here, "panel_id"), "is a panel of no dashboard", "Name its dashboard_uid too"))
+        if place.name in names:
+            wrong = f"{place.name!r} is taken" if place.name else "is left out a second time"
+            found.append(((*here, "name") if place.name else here, wrong, "Give every place a name of its own"))
+        if (place.dashboard_uid, place.panel_id) in stands:
+            cure = "Give each panel, dashboard or organisation once, with all its services"
+            found.append(((*here, "dashboard_uid") if place.dashboard_uid else here, "is the same place as one above", cure))
+        names.add(place.name)
+        stands.add((place.dashboard_uid, place.panel_id))
+    return found
+
+
+def _grafana_key(settings: Settings, number: int) -> _Place:
+    return ("grafana",) if isinstance(settings.grafana, GrafanaSettings) else ("grafana", number)
 
 
 def _comparable_day_complaints(days: ComparableDaySettings) -> list[Complaint]:
@@ -538,12 +561,12 @@ def secrets(settings: Settings) -> list[tuple[_Place, SecretRef]]:
     places: list[tuple[_Place, SecretRef | None]] = [
         (("prometheus", "bearer_token"), settings.prometheus.bearer_token),
         (("prometheus", "basic", "password"), settings.prometheus.basic.password if settings.prometheus.basic else None),
-        (("grafana", "token"), settings.grafana.token if settings.grafana else None),
     ]
+    places += [((*_grafana_key(settings, n), "token"), one.token) for n, one in enumerate(settings.grafanas)]
     for n, one in enumerate(settings.alertmanagers):
         places.append((("alertmanagers", n, "bearer_token"), one.bearer_token))
         places.append((("alertmanagers", n, "basic", "password"), one.basic.password if one.basic else None))
-    places += [(("tickets", n, "secret"), t.secret) for n, t in enumerate(settings.tickets) if isinstance(t, WebhookTicket)]
+    places += [(("tickets", n, name), ref) for n, one in enumerate(settings.tickets) for name, ref in secrets_of(one).items()]
     places += [(("authentication", "bearer_tokens", n), ref) for n, ref in enumerate(settings.authentication.bearer_tokens)]
     places += [(("authentication", "basic", n, "password"), user.password) for n, user in enumerate(settings.authentication.basic)]
     return [(path, ref) for path, ref in places if ref]

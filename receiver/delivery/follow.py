@@ -1,0 +1,201 @@
+"""From what was said to what is to be said: one thing on the other side made, found again, and kept up to date, call by call.
+
+Before each call it is on disk what the call is to do, and after it what came of it. Killed at any line, the next one to hold the
+row looks at the other side and goes on. What persons changed there is left to them.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from receiver.delivery.merge import merge
+from receiver.delivery.targets import Change, Draft, Missing, Removes, Seen, Target
+from receiver.delivery.words import CONTINUED, DOUBLE, DOUBLED
+from receiver.model import Clock, Delivery, Remembered
+
+UNSURE = timedelta(minutes=10)
+"""After a creation of unknown outcome a double may turn up for so long: the other side may have been slow, or its index is."""
+
+Keep = Callable[[str | None, Remembered], None]
+"""Puts the other side's id and what is known of the thing on disk. Raises ClaimLost."""
+
+
+class ClaimLost(Exception):
+    """Another holder has the row by now: whatever is to be done, that one does it."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Whether a ticket is closed once its incident is over and nobody took it over, and how long it may be opened again then."""
+
+    close_when_over: bool = False
+    reopen_within: timedelta = timedelta(days=7)
+
+
+class Follower:
+    """Follows one row of the ledger with one thing at `target`."""
+
+    def __init__(self, target: Target, delivery: Delivery, draft: Draft, policy: Policy, keep: Keep, clock: Clock) -> None:
+        self._target = target
+        self._delivery = delivery
+        self.draft = draft
+        self._statement = draft.statement
+        self._policy = policy
+        self._keep = keep
+        self._clock = clock
+        self.remote_id = delivery.remote_id
+        self.memory = delivery.remembered
+
+    def follow(self) -> None:
+        """Make of it what the draft says. Afterwards `memory` says whether it is `gone` or to be `superseded`. Raises Unreachable,
+        Refused, ClaimLost.
+        """
+        if self.memory.gone or self.memory.superseded:
+            return
+        if self.remote_id is None:
+            self._tell(self._make())
+        if self.memory.number < self._statement.number or self.memory.unsure_until or self.memory.telling:
+            self._update()
+
+    def _update(self) -> None:
+        remote_id = self.remote_id or ""
+        self._look_for_doubles()
+        seen = self._read(remote_id)
+        if seen is None:
+            self._remember(gone=True)
+            return
+        self._learn(seen)
+        if self._needs_successor(seen):
+            self._remember(superseded=True)
+            return
+        if self.memory.number < self._statement.number:
+            remote_id = self._write(remote_id, seen)
+        self._tell(remote_id)
+
+    def _make(self) -> str:
+        unknown = self._delivery.creating_since is not None
+        found = self._target.find(self.draft.key) if unknown else []
+        wanted = dict(self._target.fields(self.draft))
+        # a write follows where the outcome of a creation was ever unknown, and where it is to be closed at once
+        doubt: dict[str, Any] = {"unsure_until": self._clock() + UNSURE} if unknown else {}
+        if found:
+            remote_id, doubles = found[0], tuple(found[1:])
+        else:
+            self._remember(begun=_begun(self.memory, wanted), milestone=self._statement.milestone)
+            remote_id, doubles = self._target.create(self.draft), ()
+            if not unknown and not self._statement.resolved:
+                doubt = {"number": self._statement.number, "written": wanted, "begun": {}, "was_over": self._statement.resolved}
+        self._remember(remote_id, doubles=doubles, **doubt)
+        return remote_id
+
+    def _look_for_doubles(self) -> None:
+        until = self.memory.unsure_until
+        if until and self._clock() >= until:
+            others = (one for one in self._target.find(self.draft.key) if one != self.remote_id)
+            self._remember(doubles=tuple(dict.fromkeys([*self.memory.doubles, *others])), unsure_until=None)
+
+    def _read(self, remote_id: str) -> Seen | None:
+        if self._target.reads:
+            return self._target.read(remote_id)
+        return Seen(self.memory.written, is_open=self.memory.closed_at is None)
+
+    def _learn(self, seen: Seen) -> None:
+        """What became of a change of state and of a comment whose outcome was unknown."""
+        if not (self.memory.number or self.memory.begun):
+            # made by a version that did not remember what it wrote: all of it is taken to be ours
+            self._remember(written={name: value for name, value in seen.fields.items() if value is not None})
+        if (state := self.memory.turning) and self._target.reads:
+            ours = seen.is_open == (state == "open")
+            closed_at = (self._clock() if state == "closed" else None) if ours else self.memory.closed_at
+            self._remember(turning=None, closed_at=closed_at)
+        if telling := self.memory.telling:
+            on, mark, milestone = telling
+            if self._has_comment(on, mark):
+                self._told(mark, milestone)
+            else:
+                self._remember(telling=())
+
+    def _has_comment(self, on: str, mark: str) -> bool:
+        try:
+            return self._target.has_comment(on, mark)
+        except Missing:
+            return False
+
+    def _needs_successor(self, seen: Seen) -> bool:
+        """The incident was over and goes on, and its ticket was closed by a person, or by us too long ago."""
+        if self._statement.resolved or not self.memory.was_over or seen.is_open:
+            return False
+        closed_at = self.memory.closed_at
+        return closed_at is None or self._clock() - closed_at > self._policy.reopen_within
+
+    def _write(self, remote_id: str, seen: Seen) -> str:
+        wanted, state = self._target.fields(self.draft), self._turn(seen)
+        fields, theirs = merge(wanted, seen.fields, self.memory)
+        ours = {name: value for name, value in wanted.items() if name not in theirs}
+        self._remember(theirs=theirs, begun=_begun(self.memory, ours), turning=state)
+        new_id = self._target.write(remote_id, self.draft, Change(fields, seen.has_block, state), seen)
+        self._remember(
+            new_id,
+            number=self._statement.number,
+            was_over=self._statement.resolved,
+            written=ours,
+            begun={},
+            turning=None,
+            closed_at={"closed": self._clock(), "open": None, None: self.memory.closed_at}[state],
+        )
+        return new_id
+
+    def _turn(self, seen: Seen) -> Literal["open", "closed"] | None:
+        over, closed_at = self._statement.resolved, self.memory.closed_at
+        if not over and not seen.is_open and closed_at:
+            return "open"
+        # one that we closed before and that is open was opened by a person: it is theirs
+        if over and seen.is_open and self._policy.close_when_over and not closed_at and not seen.is_taken:
+            return "closed"
+        return None
+
+    def _tell(self, remote_id: str) -> None:
+        """Comment what changed, and on doubles and predecessors, each once."""
+        if not self._target.comments:
+            for double in self.memory.doubles:
+                if isinstance(self._target, Removes):
+                    self._target.remove(double)
+            if self.memory.doubles:
+                self._remember(doubles=())
+            return
+        key, memory = self.draft.key, self.memory
+        if memory.milestone != self._statement.milestone:
+            self._comment(remote_id, f"{key}#{memory.comments + 1}", self.draft.note, self._statement.milestone)
+        if former := memory.continues:
+            self._comment(former, f"{key}#continued", CONTINUED.format(remote_id))
+        for double in memory.doubles:
+            self._comment(double, f"{key}#double-{double}", DOUBLE.format(remote_id))
+            self._comment(remote_id, f"{key}#doubled-{double}", DOUBLED.format(double))
+
+    def _comment(self, on: str, mark: str, text: str, milestone: str = "") -> None:
+        if mark in self.memory.told:
+            return
+        self._remember(telling=(on, mark, milestone))
+        with suppress(Missing):  # nobody is left there to be told
+            self._target.comment(on, text, mark)
+        self._told(mark, milestone)
+
+    def _told(self, mark: str, milestone: str) -> None:
+        if milestone:
+            self._remember(telling=(), milestone=milestone, comments=self.memory.comments + 1)
+        else:
+            self._remember(telling=(), told=(*self.memory.told, mark))
+
+    def _remember(self, remote_id: str | None = None, **changes: Any) -> None:
+        self.remote_id = remote_id or self.remote_id
+        self.memory = msgspec.structs.replace(self.memory, **changes)
+        self._keep(self.remote_id, self.memory)
+
+
+def _begun(memory: Remembered, fields: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """With what is about to be written, after what was begun before: that may arrive late."""
+    return memory.begun | {
+        name: [*(one for one in memory.begun.get(name, []) if one != value), value] for name, value in fields.items()
+    }
