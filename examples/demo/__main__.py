@@ -88,7 +88,8 @@ def _show(screen: Screen, summary: dict[str, Any]) -> None:
         screen.plain(f"ticket {ticket['path']} [{ticket['state']}]")
         screen.detail(ticket["title"])
     for note in summary["annotations"]:
-        until = f" to {clock(moment(note['time_end']))}" if note["time_end"] else ", open"
+        point = ", the moment from which it may be major" if note["is_moment"] else ", open"
+        until = f" to {clock(moment(note['time_end']))}" if note["time_end"] else point
         screen.plain(f"annotation {note['id']}: {clock(moment(note['time']))}{until}")
     screen.plain("timings")
     screen.detail(", ".join(f"{name} {value}" for name, value in summary["timings"].items()))

@@ -43,6 +43,7 @@ def summarise(look: Look) -> Json:
                 "id": annotation["id"],
                 "time": start.isoformat(),
                 "time_end": end.isoformat() if end else None,
+                "is_moment": is_moment(annotation),
                 "tags": annotation["tags"],
                 "text": annotation["text"],
             }

@@ -1,16 +1,16 @@
 """From the settings of a ticket system to what it is given, and what is wrong with these settings."""
 
 from collections.abc import Iterable
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from receiver.delivery.content import Content
-from receiver.delivery.opening import policy_of
+from receiver.delivery.opening import open_ticket, policy_of
 from receiver.delivery.plan import Route
 from receiver.delivery.sending import Send
 from receiver.law.deadlines import QuietWindow
 from receiver.law.verdict import Verdict
-from receiver.settings import Complaint, Settings
-from receiver.settings.tickets import SendSettings, Ticket, TicketSettings
+from receiver.settings import Complaint, SecretUnreadable, Settings
+from receiver.settings.tickets import DirectoryTicket, SendSettings, Ticket, TicketSettings, WebhookTicket
 
 
 def route_of(ticket: Ticket) -> Route:
@@ -38,7 +38,21 @@ def complaints(settings: Settings, services: Iterable[str]) -> list[Complaint]:
             cure = "Correct the template there" if inside[0] == "templates" else "Correct it; its text is a template"
             found.append(((*at, *inside), str(error), cure))
         found += [((*at, "send", *inside), wrong, cure) for inside, wrong, cure in _of_send(ticket, settings, known)]
+        found += [(at, wrong, "Correct it") for wrong in _unfit(ticket)]
     return found
+
+
+def _unfit(ticket: Ticket) -> list[str]:
+    """What the system itself cannot take, so that the receiver would not start: fields that it does not have, for one."""
+    if isinstance(ticket, DirectoryTicket | WebhookTicket):
+        return []
+    try:
+        open_ticket(ticket, lambda: datetime.max.replace(tzinfo=UTC))  # only asked when something is sent
+    except SecretUnreadable:
+        return []  # told where it is named
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _of_send(ticket: TicketSettings, settings: Settings, known: set[str]) -> list[Complaint]:

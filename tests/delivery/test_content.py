@@ -18,8 +18,8 @@ from receiver.delivery.routes import complaints, route_of
 from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
 from receiver.model import Alert, Delivery, Link, Parts, Remembered, Statement
-from receiver.settings import Settings
-from receiver.settings.tickets import DirectoryTicket, RedmineTicket
+from receiver.settings import SecretRef, Settings
+from receiver.settings.tickets import DirectoryTicket, GitHubTicket, RedmineTicket
 from tests.delivery.test_compose import CATALOGUE, DUTIES, INCIDENT
 from tests.samples import ASSESSED_AT, STARTED_AT, assessment
 from tests.samples import statement as sample
@@ -210,6 +210,17 @@ def test_fields_are_mapped_however_they_are_nested(mapped: Any, expected: Any) -
 )
 def test_a_field_of_which_nothing_comes_out_is_left_out(mapped: Any) -> None:
     assert Content(settings(fields={"f": mapped})).draft(ROW, statement()).fields == {}
+
+
+def test_what_the_system_cannot_take_is_told_before_the_receiver_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ART58_TEST_TOKEN", "x")
+    ticket = GitHubTicket(name="tracker", repository="a/b", token=SecretRef(env="ART58_TEST_TOKEN"), fields={"foo": 1})
+    ((at, why, _),) = complaints(whole(ticket), [])
+    assert at == ("tickets", 0)
+    assert "foo" in why
+    monkeypatch.delenv("ART58_TEST_TOKEN")
+    fit = msgspec.structs.replace(ticket, fields={})
+    assert complaints(whole(fit), []) == [], "a secret that is not there is told where it is named"
 
 
 def test_a_bad_template_in_a_field_is_told_at_its_key() -> None:
