@@ -411,7 +411,8 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     `telling` is a comment of unknown outcome (the thing it is on, its mark, its milestone), `told` the marks of those on
     doubles and predecessors. `doubles` are further things under our key, `unsure_until` is the time up to which one may turn
     up. `continues` is the closed one that this one goes on from; one that is `superseded` has such a successor.
-    `without_fields`: the other side refused the mapped fields. `gone`: a person deleted it.
+    `without_fields`: the other side refused the mapped fields. `gone`: a person deleted it; `reopened`: a person opened again
+    what we had closed.
     """
 
     number: int = 0
@@ -431,6 +432,7 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     superseded: bool = False
     without_fields: bool = False
     gone: bool = False
+    reopened: bool = False
 
 
 class Delivery(msgspec.Struct, frozen=True):

@@ -123,7 +123,10 @@ class Content:
         if _ONLY_PRIORITY.fullmatch(template.source):
             return values["priority"]  # a number, where a number is mapped
         if _NUMBER.fullmatch(template.source):
-            number = float(text)
+            try:
+                number = float(text)
+            except ValueError:
+                raise FaultyTemplate(template.place, 1, f"{text!r} is no number") from None
             return int(number) if number.is_integer() else number
         return text
 

@@ -15,11 +15,11 @@ from receiver.catalogue import Catalogue
 from receiver.delivery.content import DEFAULT, Content
 from receiver.delivery.follow import ClaimLost, Follower, Policy
 from receiver.delivery.newest import newest
-from receiver.delivery.targets import Refused, Target, Unreachable
+from receiver.delivery.targets import Missing, Refused, Target, Unreachable
 from receiver.law import deadlines
 from receiver.model import Clock, Delivery, Remembered, Statement
 from receiver.storage import deliveries
-from receiver.storage.database import Database
+from receiver.storage.database import Database, StoreUnavailable
 
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
@@ -78,8 +78,15 @@ class Dispatcher:
         except Unreachable as error:
             settles = self._target.settles if follower.remote_id is None else timedelta()
             self._failed(delivery, str(error), "owed", max(error.retry_after or timedelta(), settles))
+        except Missing as error:
+            self._failed(delivery, str(error), "owed", timedelta())  # deleted since it was read: the next look tells
         except Refused as error:
             self._refused(delivery, follower, str(error))
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # whatever it is: one ticket must not keep the others waiting
+            log.exception("not delivered by a fault of the receiver", incident=delivery.incident_id, target=self._target.name)
+            self._failed(delivery, f"fault of the receiver: {type(error).__name__}, see its log", "owed", timedelta())
         else:
             now, memory = self._clock(), follower.memory
             # one that is gone or has a successor says no more: as much as was wanted of it counts as said
@@ -92,12 +99,19 @@ class Dispatcher:
 
     def _refused(self, delivery: Delivery, follower: Follower, error: str) -> None:
         """A dead letter; but a mapped field that the other side does not take must not keep the whole of it away from there."""
-        if not follower.draft.fields:
+        is_shown = follower.memory.number >= follower.draft.statement.number  # and only a comment was refused
+        if is_shown or not follower.draft.fields:
+            if not is_shown:  # they were not what it was about
+                self._remember(delivery, follower, without_fields=False)
             self._failed(delivery, error, "dead", timedelta())
             return
-        with suppress(ClaimLost):
-            self._keep(delivery, follower.remote_id, msgspec.structs.replace(follower.memory, without_fields=True))
+        self._remember(delivery, follower, without_fields=True)
         self._failed(delivery, f"without its mapped fields from now on, as with them: {error}", "owed", timedelta())
+
+    def _remember(self, delivery: Delivery, follower: Follower, *, without_fields: bool) -> None:
+        with suppress(ClaimLost):
+            memory = msgspec.structs.replace(follower.memory, without_fields=without_fields)
+            self._keep(delivery, follower.remote_id, memory)
 
     def _keep(self, delivery: Delivery, remote_id: str | None, memory: Remembered) -> None:
         now = self._clock()

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from receiver.delivery.merge import merge
-from receiver.delivery.targets import Change, Draft, Missing, Removes, Seen, Target
+from receiver.delivery.merge import merge, remembered
+from receiver.delivery.targets import Change, Draft, Missing, Refused, Removes, Seen, Target
 from receiver.delivery.words import CONTINUED, DOUBLE, DOUBLED
 from receiver.model import Clock, Delivery, Remembered
 
@@ -55,20 +55,22 @@ class Follower:
         if self.memory.gone or self.memory.superseded:
             return
         if self.remote_id is None:
-            self._tell(self._make())
-        if self.memory.number < self._statement.number or self.memory.unsure_until or self.memory.telling:
+            self._make()
+        if self.memory.number < self._statement.number or self.memory.unsure_until:
             self._update()
+        else:
+            self._tell(self.remote_id or "")  # killed after the last write, something may not have been told yet
 
     def _update(self) -> None:
-        remote_id = self.remote_id or ""
         self._look_for_doubles()
-        seen = self._read(remote_id)
+        seen = self._read(self.remote_id or "") or self._read_double()
+        remote_id = self.remote_id or ""
         if seen is None:
-            self._remember(gone=True)
+            self._remember(gone=True, unsure_until=None)
             return
         self._learn(seen)
         if self._needs_successor(seen):
-            self._remember(superseded=True)
+            self._remember(superseded=True, unsure_until=None)
             return
         if self.memory.number < self._statement.number:
             remote_id = self._write(remote_id, seen)
@@ -86,7 +88,7 @@ class Follower:
             self._remember(begun=_begun(self.memory, wanted), milestone=self._statement.milestone)
             remote_id, doubles = self._target.create(self.draft), ()
             if not unknown and not self._statement.resolved:
-                doubt = {"number": self._statement.number, "written": wanted, "begun": {}, "was_over": self._statement.resolved}
+                doubt = {"number": self._statement.number, "written": wanted, "begun": {}}
         self._remember(remote_id, doubles=doubles, **doubt)
         return remote_id
 
@@ -96,13 +98,21 @@ class Follower:
             others = (one for one in self._target.find(self.draft.key) if one != self.remote_id)
             self._remember(doubles=tuple(dict.fromkeys([*self.memory.doubles, *others])), unsure_until=None)
 
+    def _read_double(self) -> Seen | None:
+        """What a person deleted may have been one of two: then the other is followed."""
+        for other in self.memory.doubles:
+            if seen := self._read(other):
+                self._remember(other, doubles=tuple(one for one in self.memory.doubles if one != other))
+                return seen
+        return None
+
     def _read(self, remote_id: str) -> Seen | None:
         if self._target.reads:
             return self._target.read(remote_id)
         return Seen(self.memory.written, is_open=self.memory.closed_at is None)
 
     def _learn(self, seen: Seen) -> None:
-        """What became of a change of state and of a comment whose outcome was unknown."""
+        """What became of a change of state whose outcome was unknown, and whether a person opened what we had closed."""
         if not (self.memory.number or self.memory.begun):
             # made by a version that did not remember what it wrote: all of it is taken to be ours
             self._remember(written={name: value for name, value in seen.fields.items() if value is not None})
@@ -110,12 +120,8 @@ class Follower:
             ours = seen.is_open == (state == "open")
             closed_at = (self._clock() if state == "closed" else None) if ours else self.memory.closed_at
             self._remember(turning=None, closed_at=closed_at)
-        if telling := self.memory.telling:
-            on, mark, milestone = telling
-            if self._has_comment(on, mark):
-                self._told(mark, milestone)
-            else:
-                self._remember(telling=())
+        elif self._target.reads and seen.is_open and self.memory.closed_at and not self.memory.reopened:
+            self._remember(reopened=True)
 
     def _has_comment(self, on: str, mark: str) -> bool:
         try:
@@ -128,7 +134,8 @@ class Follower:
         if self._statement.resolved or not self.memory.was_over or seen.is_open:
             return False
         closed_at = self.memory.closed_at
-        return closed_at is None or self._clock() - closed_at > self._policy.reopen_within
+        is_ours = closed_at is not None and not self.memory.reopened
+        return not is_ours or self._clock() - (closed_at or self._clock()) > self._policy.reopen_within
 
     def _write(self, remote_id: str, seen: Seen) -> str:
         wanted, state = self._target.fields(self.draft), self._turn(seen)
@@ -140,7 +147,7 @@ class Follower:
             new_id,
             number=self._statement.number,
             was_over=self._statement.resolved,
-            written=ours,
+            written=remembered(self.memory.written, ours, seen.fields),
             begun={},
             turning=None,
             closed_at={"closed": self._clock(), "open": None, None: self.memory.closed_at}[state],
@@ -149,7 +156,7 @@ class Follower:
 
     def _turn(self, seen: Seen) -> Literal["open", "closed"] | None:
         over, closed_at = self._statement.resolved, self.memory.closed_at
-        if not over and not seen.is_open and closed_at:
+        if not over and not seen.is_open and closed_at and not self.memory.reopened:
             return "open"
         # one that we closed before and that is open was opened by a person: it is theirs
         if over and seen.is_open and self._policy.close_when_over and not closed_at and not seen.is_taken:
@@ -165,6 +172,12 @@ class Follower:
             if self.memory.doubles:
                 self._remember(doubles=())
             return
+        if telling := self.memory.telling:
+            on, mark, milestone = telling
+            if self._has_comment(on, mark):
+                self._told(mark, milestone)
+            else:
+                self._remember(telling=())
         key, memory = self.draft.key, self.memory
         if memory.milestone != self._statement.milestone:
             self._comment(remote_id, f"{key}#{memory.comments + 1}", self.draft.note, self._statement.milestone)
@@ -178,7 +191,8 @@ class Follower:
         if mark in self.memory.told:
             return
         self._remember(telling=(on, mark, milestone))
-        with suppress(Missing):  # nobody is left there to be told
+        # of others nobody may be left there to be told, or they may be locked
+        with suppress(Missing if on == self.remote_id else Refused):
             self._target.comment(on, text, mark)
         self._told(mark, milestone)
 

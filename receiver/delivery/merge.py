@@ -37,6 +37,16 @@ def merge(wanted: Mapping[str, Any], seen: Mapping[str, Any], memory: Remembered
     return Merged(write, tuple(sorted(theirs)))
 
 
+def remembered(written: Mapping[str, Any], ours: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What we wrote, after `ours`: also fields that are not wanted for a while, and members that a person took out."""
+    found = dict(written)
+    for name, value in ours.items():
+        before, there = written.get(name), seen.get(name) or []
+        taken_out = [one for one in before if one not in there and one not in value] if isinstance(before, list) else []
+        found[name] = [*value, *taken_out] if isinstance(value, list) else value
+    return found
+
+
 def _ours(name: str, memory: Remembered) -> list[Any]:
     return [*([memory.written[name]] if name in memory.written else []), *memory.begun.get(name, [])]
 

@@ -36,15 +36,12 @@ def want(connection: Connection, delivery: Delivery) -> None:
             )
         )
     elif known.wanted < delivery.wanted:
-        # a dead letter gets another try with the news; a claimed row is released by its holder, who sees the raised number
-        state = known.state if known.state == "claimed" else "owed"
-        connection.execute(
-            update(table)
-            .where(key)
-            .values(
-                wanted=delivery.wanted, resolve=delivery.resolve, state=state, attempts=0, next_attempt_at=delivery.next_attempt_at
-            )
-        )
+        values: dict[str, Any] = {"wanted": delivery.wanted, "resolve": delivery.resolve}
+        # a dead letter gets another try with the news; one that waits goes on waiting, as the target may have asked it to, and a
+        # claimed one is released by its holder, who sees the raised number
+        if known.state not in ("owed", "claimed"):
+            values |= {"state": "owed", "attempts": 0, "next_attempt_at": delivery.next_attempt_at}
+        connection.execute(update(table).where(key).values(values))
 
 
 def is_due(connection: Connection, target: str, now: datetime) -> bool:

@@ -1,0 +1,272 @@
+"""Single courses of following a ticket that came out wrong once: crashes between two steps, refusals, persons who are quicker."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from receiver.delivery.content import Content
+from receiver.delivery.dispatcher import Dispatcher
+from receiver.delivery.follow import UNSURE
+from receiver.delivery.targets import Draft, Missing, Refused, Unreachable
+from receiver.model import Delivery, Statement
+from receiver.storage import deliveries
+from tests.delivery import test_dispatcher
+from tests.delivery.test_dispatcher import NOW, Desk, Killed
+from tests.fakes.memory import MemoryTarget
+
+OVER: dict[str, Any] = {"state": "restored", "restored_at": NOW}
+NO_ANSWER = Unreachable("no answer within 10 s")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.database.close()
+
+
+def send(desk: Desk, after: timedelta = timedelta()) -> int:
+    """How many were sent after this time; as if for ever if it does not end."""
+    desk.now += after
+    dispatcher = desk.dispatcher()
+    return next((number for number in range(40) if not dispatcher.send_next()), 40)
+
+
+def rows(desk: Desk) -> list[Delivery]:
+    with desk.database.read() as connection:
+        return deliveries.of_incidents(connection, ["inc-1"])
+
+
+def doubled(desk: Desk) -> None:
+    """Two tickets: the first was made without an answer, and not found in time."""
+    desk.target.hides = True
+    desk.target.fail(NO_ANSWER, after_work=True)
+    desk.assess(1)
+    send(desk)
+    send(desk, timedelta(seconds=2))
+    desk.target.heal()
+    assert len(desk.target.tickets) == 2
+
+
+@pytest.fixture
+def killed_at(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Send, and be killed before what is known is kept for this time."""
+
+    def killed_at(number: int) -> None:
+        class Dying(Dispatcher):
+            kept = 0
+
+            def _keep(self, *given: Any) -> None:
+                Dying.kept += 1
+                if Dying.kept == number:
+                    raise Killed
+                super()._keep(*given)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(test_dispatcher, "Dispatcher", Dying)
+            with suppress(Killed):
+                send(desk)
+        for _ in range(3):
+            send(desk, UNSURE)
+
+    return killed_at
+
+
+def mapped(monkeypatch: pytest.MonkeyPatch, fields: Callable[[int], dict[str, Any]]) -> None:
+    """Fields by mapping, by the number of the statement."""
+    plain = Content.draft
+
+    def draft(self: Content, delivery: Delivery, statement: Statement) -> Draft:
+        return msgspec.structs.replace(plain(self, delivery, statement), fields=fields(statement.number))
+
+    monkeypatch.setattr(Content, "draft", draft)
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["deleted", "closed by a person"])
+def test_what_ended_while_it_was_unsure_is_not_sent_for_ever(desk: Desk, closed: bool) -> None:
+    desk.target.fail(NO_ANSWER, after_work=True)
+    desk.assess(1)
+    send(desk)
+    send(desk, timedelta(seconds=2))
+    if closed:
+        desk.target.tickets["1"].is_taken = True
+        desk.assess(2, **OVER)
+        send(desk)
+        desk.target.tickets["1"].is_open = False
+        desk.assess(3)
+    else:
+        desk.target.tickets.clear()
+        desk.assess(2)
+    send(desk)
+    assert send(desk, UNSURE) < 5
+    assert {row.state for row in rows(desk)} == {"sent"}
+    assert len(desk.target.tickets) == (2 if closed else 0)
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_killed_at_any_line_the_change_is_commented_once(desk: Desk, killed_at: Callable[[int], None], moment: int) -> None:
+    desk.assess(1)
+    send(desk)
+    desk.assess(2, **OVER)
+    killed_at(moment)
+    assert [mark for mark, _ in desk.target.tickets["1"].comments] == ["inc-1#1"]
+
+
+@pytest.mark.parametrize("moment", range(1, 8))
+def test_killed_at_any_line_the_double_is_named_once(desk: Desk, killed_at: Callable[[int], None], moment: int) -> None:
+    doubled(desk)
+    desk.now += UNSURE
+    killed_at(moment)
+    assert [mark for mark, _ in desk.target.tickets["1"].comments] == ["inc-1#double-1"]
+
+
+@pytest.mark.parametrize("moment", range(1, 8))
+def test_killed_at_any_line_the_closed_one_says_where_it_goes_on(desk: Desk, killed_at: Callable[[int], None], moment: int) -> None:
+    desk.assess(1)
+    send(desk)
+    desk.assess(2, **OVER)
+    send(desk)
+    desk.now += timedelta(days=8)
+    desk.assess(3)
+    killed_at(moment)
+    assert {row.state for row in rows(desk)} == {"sent"}
+    assert len(desk.target.tickets) == 2
+    assert [mark for mark, _ in desk.target.tickets["1"].comments if "continued" in mark] == ["inc-1.2#continued"]
+
+
+def test_a_comment_that_is_refused_keeps_no_update_away(desk: Desk) -> None:
+    class Silent(MemoryTarget):
+        def comment(self, remote_id: str, text: str, mark: str) -> None:
+            raise Refused("403: no comments")
+
+        def has_comment(self, remote_id: str, mark: str) -> bool:
+            raise NO_ANSWER
+
+    desk.target = Silent("desk")
+    for number in range(1, 5):
+        desk.assess(number, **(OVER if number == 2 else {}))
+        send(desk, UNSURE)
+    assert desk.target.tickets["1"].block == 4
+
+
+def test_a_refusal_that_was_not_about_the_mapped_fields_does_not_cost_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped(monkeypatch, lambda number: {"priority": f"P{number}"})
+    desk.assess(1)
+    send(desk)
+    desk.target.fail(Refused("401"), times=2)
+    desk.assess(2)
+    send(desk)
+    send(desk, timedelta(seconds=2))
+    assert desk.row().state == "dead"
+    desk.assess(3)
+    send(desk, UNSURE)
+    assert desk.target.tickets["1"].fields["priority"] == "P3"
+
+
+def test_a_field_that_was_not_wanted_for_a_while_is_still_ours(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped(monkeypatch, lambda number: {} if number == 2 else {"due": f"D{number}"})
+    for number in (1, 2, 3):
+        desk.assess(number)
+        send(desk)
+    assert desk.target.tickets["1"].fields["due"] == "D3"
+
+
+def test_a_label_that_a_person_took_out_does_not_come_back_with_the_verdict(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped(monkeypatch, lambda number: {"tags": ["a"] if number == 3 else ["a", "major"]})
+    desk.assess(1)
+    send(desk)
+    desk.target.tickets["1"].fields["tags"] = ["a"]
+    for number in (2, 3, 4):
+        desk.assess(number)
+        send(desk)
+    assert desk.target.tickets["1"].fields["tags"] == ["a"]
+
+
+def test_what_a_person_opened_and_closed_again_stays_closed(desk: Desk) -> None:
+    desk.assess(1)
+    send(desk)
+    desk.assess(2, **OVER)
+    send(desk)
+    ticket = desk.target.tickets["1"]
+    assert not ticket.is_open
+    ticket.is_open = True
+    desk.assess(3, **OVER)
+    send(desk)
+    assert ticket.is_open
+    ticket.is_open = False
+    desk.assess(4)
+    send(desk)
+    assert not ticket.is_open
+    assert len(desk.target.tickets) == 2, "it goes on in a new one"
+
+
+def test_news_do_not_make_a_target_be_called_that_asked_for_a_pause(desk: Desk) -> None:
+    desk.target.fail(Unreachable("429", retry_after=timedelta(minutes=7)), times=9)
+    for number in range(1, 6):
+        desk.assess(number)
+        send(desk, timedelta(seconds=1))
+    assert len(desk.target.calls) == 1
+
+
+def test_news_do_not_cut_short_the_time_that_a_search_needs(desk: Desk) -> None:
+    desk.target.settles, desk.target.hides = timedelta(minutes=2), True
+    desk.target.fail(NO_ANSWER, after_work=True)
+    desk.assess(1)
+    send(desk)
+    desk.assess(2)
+    send(desk, timedelta(seconds=5))
+    desk.target.heal()
+    send(desk, timedelta(minutes=2))
+    assert len(desk.target.tickets) == 1
+
+
+def test_of_two_of_which_a_person_deletes_one_the_other_is_followed(desk: Desk) -> None:
+    doubled(desk)
+    send(desk, UNSURE)
+    del desk.target.tickets[str(desk.row().remote_id)]
+    desk.assess(2, **OVER)
+    send(desk)
+    (left,) = desk.target.tickets.values()
+    assert left.block == 2
+
+
+def test_a_locked_double_hides_no_other_and_no_change(desk: Desk) -> None:
+    class Locked(MemoryTarget):
+        def comment(self, remote_id: str, text: str, mark: str) -> None:
+            if remote_id == "1":
+                raise Refused("403: locked")
+            super().comment(remote_id, text, mark)
+
+    desk.target = Locked("desk")
+    doubled(desk)
+    send(desk, UNSURE)
+    assert desk.row().state == "sent"
+    assert [mark for mark, _ in desk.target.tickets["2"].comments] == ["inc-1#doubled-1"]
+
+
+def test_one_that_meets_a_fault_of_ours_keeps_no_other_waiting(desk: Desk) -> None:
+    class Odd(MemoryTarget):
+        def create(self, draft: Draft) -> str:
+            raise KeyError("id")
+
+    desk.target = Odd("desk")
+    desk.assess(1)
+    assert send(desk) == 1
+    assert (desk.row().state, desk.row().last_error) == ("owed", "fault of the receiver: KeyError, see its log")
+
+
+def test_one_that_is_deleted_between_a_look_and_a_change_is_gone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.assess(1)
+    send(desk)
+    desk.target.fail_later(Missing("404"), 1, after_work=False)
+    desk.assess(2)
+    send(desk)
+    desk.target.tickets.clear()
+    send(desk, timedelta(seconds=2))
+    assert desk.row().state == "sent"
+    assert desk.row().remembered.gone
