@@ -1,7 +1,5 @@
 """`art58 incidents`: which incidents there are, to find the one that is meant."""
 
-import unicodedata
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +7,7 @@ import click
 import msgspec
 
 from receiver.cli.options import CONFIG
+from receiver.cli.table import lined_up
 
 if TYPE_CHECKING:
     from receiver.incidents.overview import Glance
@@ -38,7 +37,7 @@ def command(with_closed: bool, file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"ok": True, "incidents": [_as_json(each) for each in found], "has_more": has_more}))
         return
-    click.echo("\n".join(_table([_HEADINGS, *map(_row, found)])))
+    click.echo("\n".join(lined_up([_HEADINGS, *map(_row, found)])))
     if not found:
         click.echo("なし / none")
     if has_more:
@@ -99,17 +98,3 @@ def _row(glance: "Glance") -> tuple[str, ...]:
     )
     # names of services and equipment are from labels, which others wrote
     return tuple(one_line(cell, 500) for cell in cells)
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Lines with columns under one another; the last is not filled up."""
-    every = list(rows)
-    widths = [max(map(_width, column)) for column in zip(*every, strict=True)]
-    return [
-        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every
-    ]
-
-
-def _width(text: str) -> int:
-    """How many places a terminal gives it: Japanese characters take two."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

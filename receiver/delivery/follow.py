@@ -113,9 +113,6 @@ class Follower:
 
     def _learn(self, seen: Seen) -> None:
         """What became of a change of state whose outcome was unknown, and whether a person opened what we had closed."""
-        if not (self.memory.number or self.memory.begun):
-            # made by a version that did not remember what it wrote: all of it is taken to be ours
-            self._remember(written={name: value for name, value in seen.fields.items() if value is not None})
         if (state := self.memory.turning) and self._target.reads:
             ours = seen.is_open == (state == "open")
             closed_at = (self._clock() if state == "closed" else None) if ours else self.memory.closed_at
@@ -133,9 +130,8 @@ class Follower:
         """The incident was over and goes on, and its ticket was closed by a person, or by us too long ago."""
         if self._statement.resolved or not self.memory.was_over or seen.is_open:
             return False
-        closed_at = self.memory.closed_at
-        is_ours = closed_at is not None and not self.memory.reopened
-        return not is_ours or self._clock() - (closed_at or self._clock()) > self._policy.reopen_within
+        closed_at = None if self.memory.reopened else self.memory.closed_at
+        return closed_at is None or self._clock() - closed_at > self._policy.reopen_within
 
     def _write(self, remote_id: str, seen: Seen) -> str:
         wanted, state = self._target.fields(self.draft), self._turn(seen)

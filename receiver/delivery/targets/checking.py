@@ -16,7 +16,6 @@ from receiver.law.provisions import Text
 
 T = TypeVar("T")
 
-CALLED = Text("呼び出しと認証", "it answers, and takes the secret")
 _ADDRESS = Text("アドレスに接続できる", "its address can be connected to")
 _FOLDER = Text("フォルダーに書き込める", "its folder can be written")
 
