@@ -5,18 +5,17 @@ anybody. The ticket systems are the stand-ins of the tests; the worker is a proc
 claim of a killed one ends in a second.
 """
 
-import html
 import json
 import logging
 import os
 import random
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
@@ -28,6 +27,7 @@ import click
 import msgspec
 
 from benchmarks.frame import machine, scratch, table
+from benchmarks.secrets_told import Watch
 from receiver.catalogue import Catalogue, Service
 from receiver.delivery import opening
 from receiver.delivery.dispatcher import Dispatcher
@@ -67,6 +67,8 @@ FAULTS = (
 )
 CATALOGUE = Catalogue((Service(name="voice", kind="voice", emergency_calls=True, match=('service="voice"',)),))
 JIRA_TOKEN = "ATATT3xFfGF0-not-for-anyone"  # noqa: S105 - of a stand-in
+LOOK_EVERY = 10
+"""Kills from one look for secrets to the next."""
 
 
 class Desks:
@@ -89,9 +91,24 @@ class Desks:
         )
         others = (github.settings(stack, self.github), servicenow.settings(self.now.url), backlog.settings(self.backlog.url))
         self.settings: list[Ticket] = [jira, *(msgspec.structs.replace(one, close_when_over=True) for one in others)]
-        self.servers: dict[str, FakeServer] = dict(
-            zip((one.name for one in self.settings), (self.jira, self.github, self.now, self.backlog), strict=True)
+        self.servers: tuple[FakeServer, ...] = (self.jira, self.github, self.now, self.backlog)
+        self.credentials = (
+            (JIRA_TOKEN, _basic(EMAIL, JIRA_TOKEN)),
+            (github.TOKEN,),
+            (servicenow.PASSWORD, _basic("art58", servicenow.PASSWORD)),
+            (backlog.API_KEY,),
         )
+        """By stand-in, what it is sent to let us in. Some systems repeat it when they complain."""
+
+    @property
+    def secrets(self) -> list[str]:
+        """Of the ticket systems."""
+        return [each[0] for each in self.credentials]
+
+    def misbehave(self, share: float, seed: int) -> None:
+        for number, (server, sent) in enumerate(zip(self.servers, self.credentials, strict=True)):
+            tells = Fault("status", status=500, message=f"no way in by {' or '.join(sent)}")
+            server.misbehave(share, seed + number, *FAULTS, tells)
 
     def tickets(self) -> dict[str, list[tuple[str, list[str], bool]]]:
         """By target: each ticket with all its fields as one text, its comments, and whether it is open."""
@@ -110,6 +127,10 @@ class Desks:
                 for id_, one in self.backlog.issues.items()
             ],
         }
+
+
+def _basic(user: str, password: str) -> str:
+    return b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _text(value: Any) -> str:
@@ -161,8 +182,9 @@ def assess(database: Database, size: int, number: int, routes: tuple[Route, ...]
 class Storm:
     """The worker as a process that is killed and started again."""
 
-    def __init__(self, folder: Path, settings: Sequence[Ticket], began: float) -> None:
+    def __init__(self, folder: Path, metrics: Path, settings: Sequence[Ticket], began: float) -> None:
         self._command = [sys.executable, "-m", "benchmarks.faults", "--worker", str(folder), "--began", str(began)]
+        self._environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
         (folder / "settings.json").write_bytes(msgspec.json.encode(settings))
         self._log_file = folder / "worker.log"
         self._log = self._log_file.open("ab")
@@ -170,7 +192,7 @@ class Storm:
         self._start()
 
     def _start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, env=self._environment)
 
     def kill(self) -> None:
         if self._process.poll() is not None:
@@ -193,15 +215,17 @@ def run(size: int, kills: int, share: float, seed: int, folder: Path, say: Any) 
         database = stack.enter_context(closing(Database(f"sqlite:///{folder / 'art58.db'}")))
         database.migrate()
         routes = tuple(Route(one.name, "ticket") for one in desks.settings)
-        for number, server in enumerate(desks.servers.values()):
-            server.misbehave(share, seed + number, *FAULTS)
+        desks.misbehave(share, seed)
         assess(database, size, 1, routes, BEGAN)
-        storm = Storm(folder, desks.settings, began)
+        watch = stack.enter_context(Watch(folder, desks.settings, desks.secrets))
+        storm = Storm(folder, watch.metrics, desks.settings, began)
         stack.callback(storm.end)
         said = 1
         while storm.kills < kills or said < 3:
             time.sleep(chance.uniform(1.0, 3.0))  # it needs most of a second to begin
             if storm.kills < kills:
+                if storm.kills % LOOK_EVERY == 1:  # an error stands in the ledger only until the next call is well
+                    watch.look()
                 storm.kill()
             if said < 3 and storm.kills >= kills * said // 3:
                 said += 1
@@ -212,7 +236,10 @@ def run(size: int, kills: int, share: float, seed: int, folder: Path, say: Any) 
             say(f"{sent} of {size * len(routes)} sent")
             time.sleep(1)
         storm.end()
-        struck = sum((server.struck for server in desks.servers.values()), Counter[str]())
+        watch.look(tickets=_text(desks.tickets()))
+        for which in sorted(watch.told):
+            say(which)
+        struck = sum((server.struck for server in desks.servers), Counter[str]())
         return {
             "incidents": size,
             "targets": len(routes),
@@ -220,7 +247,7 @@ def run(size: int, kills: int, share: float, seed: int, folder: Path, say: Any) 
             "failed_calls": sum(struck.values()),
             **found(desks, size),
             "unsent": size * len(routes) - sent,
-            "secrets_told": secrets_told(desks, folder),
+            **watch.figures(),
             "seconds": round(time.time() - began, 1),
         }
 
@@ -241,15 +268,6 @@ def found(desks: Desks, size: int) -> dict[str, int]:
         repeated += sum(number - 1 for number in marks.values())
         unfinished += sum(is_open for _, _, is_open in tickets)
     return {"lost": lost, "doubled": doubled, "comments_doubled": repeated, "unfinished": unfinished}
-
-
-def secrets_told(desks: Desks, folder: Path) -> int:
-    """In how many places a secret of the ticket systems stands: what the worker said, the store as a dump, all tickets."""
-    with closing(sqlite3.connect(folder / "art58.db")) as connection:
-        told = ["\n".join(connection.iterdump())]
-    told += [(folder / "worker.log").read_text(errors="replace"), _text(desks.tickets())]
-    secrets = (JIRA_TOKEN, github.TOKEN, servicenow.PASSWORD, backlog.API_KEY)
-    return sum(secret in text or secret in html.unescape(text) for text in told for secret in secrets)
 
 
 @click.command(help=__doc__)
@@ -273,7 +291,7 @@ def main(size: int, kills: int, share: float, seed: int, as_json: bool, work_in:
             rows = [[name, f"{value:,}" if isinstance(value, int | float) else value] for name, value in figures.items()]
             click.echo(table(("", ""), rows))
         click.echo(json.dumps(figures))
-    wrong = ("lost", "doubled", "comments_doubled", "unfinished", "unsent", "secrets_told")
+    wrong = ("lost", "doubled", "comments_doubled", "unfinished", "unsent", "secrets_told", "planted_not_found")
     sys.exit(any(figures[name] for name in wrong))
 
 

@@ -242,7 +242,7 @@ def notifications_waiting() -> stat.Panel:
 
 def deliveries() -> stat.Panel:
     return (
-        stat_panel(9, "未配信 / Deliveries owed or dead", at(8, 29, 16, 6))
+        stat_panel(9, "未送付・不達 / Deliveries owed or dead", at(8, 29, 16, 6))
         .description("owed: 未送信 / to be sent. claimed: 送信中 / being sent. dead: 断念 / given up.")
         .with_target(now(DELIVERIES, "{{target}} {{state}}"))
         .text_mode(BigValueTextMode.VALUE_AND_NAME)

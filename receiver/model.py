@@ -380,7 +380,7 @@ class Statement(msgspec.Struct, frozen=True):
     """What is said of an incident to a target: finished, nothing left to look up.
 
     `key` is the incident's id, by which the target can find what it made of it. `number` counts up with every change. `title` is
-    one line, `text` plain lines, both in Japanese and English. `tags` are short and safe. `url` leads to the incident's page.
+    one line, `text` plain lines whose head, what one must know at once, ends at the first empty line. `tags` are short and safe. `url` leads to the incident's page.
     `milestone` changes with what a person wants to be told of, not only to find written: the verdict, the state.
     `parts` says the same as `text`, part by part, and where more is to be seen.
     """
@@ -439,10 +439,9 @@ class Delivery(msgspec.Struct, frozen=True):
     """One thing owed to one target: a row of the ledger, unique for incident x target x object.
 
     `object` is "ticket" or "annotation"; "ticket.2" goes on from a "ticket" that was closed too long ago to be opened again.
-    `wanted` is the number of the assessment to be shown, `sent` of the one last shown, `resolve` whether the incident is over
-    by what is wanted. `creating_since` is set, on disk, before the call that creates: where it is set and `remote_id` is not,
-    that call's outcome is unknown. `state` "unsure": it is shown, and is looked at once more at `next_attempt_at`, as it may
-    be there twice.
+    `wanted` is the number of the assessment to be shown, `sent` of the one last shown. `creating_since` is set, on
+    disk, before the call that creates: where it is set and `remote_id` is not, that call's outcome is unknown. `state` "unsure": it
+    is shown, and is looked at once more at `next_attempt_at`, as it may be there twice.
     """
 
     incident_id: str
@@ -450,7 +449,6 @@ class Delivery(msgspec.Struct, frozen=True):
     object: str
     wanted: int
     sent: int
-    resolve: bool
     state: Literal["owed", "claimed", "sent", "unsure", "dead"]
     attempts: int
     next_attempt_at: datetime
@@ -466,7 +464,8 @@ class Delivery(msgspec.Struct, frozen=True):
         return f"{self.incident_id}{dot}{which}"
 
     @property
-    def successor(self) -> str:
-        """The name of the object that goes on from this one."""
+    def next(self) -> "Delivery":
+        """The ticket that goes on from this one, not made yet."""
         name, _, generation = self.object.partition(".")
-        return f"{name}.{int(generation or 1) + 1}"
+        object_, remembered = f"{name}.{int(generation or 1) + 1}", Remembered(continues=self.remote_id or "")
+        return msgspec.structs.replace(self, object=object_, remote_id=None, creating_since=None, remembered=remembered)

@@ -152,7 +152,8 @@ def in_words(act: Act) -> Text:
     """An act as one line: what, by whom, when and why. What persons typed is in it as they typed it."""
     did, at = deed_in_words(act.deed), clock_time(act.at)
     if act.who == RECEIVER:
-        return Text(f"{did.ja}（{at}、{act.who}による: {act.why}）", f"{did.en} (by {act.who} at {at}: {act.why})")
+        ja, _, en = act.why.partition(" / ")
+        return Text(f"{did.ja}（{at}、{act.who}による: {ja}）", f"{did.en} (by {act.who} at {at}: {en or ja})")
     return Text(f"{did.ja}（{at}、{act.who}の申告: {act.why}）", f"{did.en} (stated by {act.who} at {at}: {act.why})")
 
 

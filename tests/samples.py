@@ -91,7 +91,7 @@ def draft(**changes: Any) -> Draft:
     """`statement(**changes)` as a target is given it; `key`, `fields`, `note` and `continues` are the draft's own."""
     own = {name: changes.pop(name) for name in ("fields", "note", "continues") if name in changes}
     said = statement(**changes)
-    row = Delivery(said.key, "desk", "ticket", said.number, 0, said.resolved, "owed", 0, ASSESSED_AT)
+    row = Delivery(said.key, "desk", "ticket", said.number, 0, "owed", 0, ASSESSED_AT)
     return msgspec.structs.replace(content.draft(row, said), **own)
 
 

@@ -3,10 +3,22 @@ is assessed.
 """
 
 import json
+import sqlite3
 import subprocess
 import sys
+from base64 import b64encode, urlsafe_b64encode
+from contextlib import ExitStack, closing
+from itertools import permutations
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from markupsafe import escape
+
+from benchmarks import faults, secrets_told
+from receiver.delivery.plan import Route
+from receiver.storage.database import Database
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = {
@@ -88,5 +100,55 @@ def test_in_a_storm_of_faults_and_kills_every_incident_has_one_ticket_at_each_ta
     figures = measured("faults", "--incidents", "12", "--kills", "3")
     assert (figures["incidents"], figures["targets"], figures["kills"]) == (12, 4, 3)
     assert figures["failed_calls"] > 20
-    for wrong in ("lost", "doubled", "comments_doubled", "unfinished", "unsent", "secrets_told"):
+    for wrong in ("lost", "doubled", "comments_doubled", "unfinished", "unsent", "secrets_told", "planted_not_found"):
         assert figures[wrong] == 0, wrong
+    assert figures["blotted_out"] > 0, "no stand-in repeated what it was sent"
+
+
+SECRET = "s3cret '\"<&>%+/\\-of-nobody"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SECRET,
+        f"GET /api?key={quote(SECRET, safe='')}&page=2",
+        urlencode({"key": SECRET}),
+        *(f"Basic {b64encode(f'{user}:{SECRET}'.encode()).decode()}" for user in ("a", "ab", "abc")),
+        *(urlsafe_b64encode(f"{user}:{SECRET}?~~".encode()).decode() for user in ("a", "ab", "abc")),
+        json.dumps({"token": SECRET}),
+        json.dumps(json.dumps({"token": SECRET})),
+        str(escape(SECRET)),
+        str(escape(json.dumps({"token": SECRET}))),
+        json.dumps({"token": SECRET}).replace("'", "''"),
+        repr({"token": SECRET}),
+        json.dumps({"header": b64encode(SECRET.encode()).decode()}).replace("/", "\\/"),
+    ],
+)
+def test_a_secret_is_found_in_whichever_way_it_is_written(text: str) -> None:
+    assert secrets_told.told(f"something {text} else", ["another one", SECRET]) == {SECRET}
+    assert not secrets_told.told("something else, ***, s3cret, " + SECRET[:-1], [SECRET])
+
+
+def test_the_secrets_of_a_storm_cannot_stand_anywhere_by_chance(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        desks = faults.Desks(stack)
+        secrets = secrets_told.Watch(tmp_path, desks.settings, desks.secrets).secrets
+    assert len(set(secrets)) == 6
+    assert all(len(one) >= 20 and not one.isalnum() for one in secrets)
+    assert not any(one in other for one, other in permutations(secrets, 2))
+
+
+def test_a_secret_that_got_into_the_ledger_is_seen_wherever_it_is_shown(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        desks = faults.Desks(stack)
+        database = stack.enter_context(closing(Database(f"sqlite:///{tmp_path}/art58.db")))
+        database.migrate()
+        faults.assess(database, 1, 1, (Route("jira", "ticket"),), faults.BEGAN)
+        watch = stack.enter_context(secrets_told.Watch(tmp_path, desks.settings, desks.secrets))
+        watch.look()
+        assert watch.told == set()
+        with closing(sqlite3.connect(tmp_path / "art58.db")) as connection, connection:
+            connection.execute("UPDATE deliveries SET last_error = ?", (f"no way in by {desks.secrets[2]}",))
+        watch.look()
+        assert watch.told == {f"secret 2 in {place}" for place in ("store", "pages", "deliveries")}

@@ -3,22 +3,28 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
+import click
 import pytest
 import requests
 import yaml
 
 from docs import generate
-from receiver.cli import config
+from receiver.cli import config, main
+from receiver.delivery import given
 from receiver.delivery.targets.webhook import TicketWebhook
 from receiver.law.estimate import Method
 from receiver.law.rulebook import Rulebook, shipped
+from receiver.settings import Settings
+from receiver.settings.tickets import TicketSettings
 from tests.fakes.ticket_webhook import FakeTicketWebhook
 from tests.programs import PEERS
 from tests.samples import draft
@@ -30,7 +36,18 @@ RULE_PAGES = {"en": ROOT / "docs" / "reference" / "rules.md", "ja": ROOT / "docs
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCED = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+TRANSLATIONS = sorted((ROOT / "docs" / "ja").glob("*.md"))
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+LEAST_CONFIGURATION = """\
+external_url: https://art58.example.com
+prometheus: {url: http://127.0.0.1:9090}
+authentication: {bearer_tokens: [{file: secrets/webhook-token}]}
+services:
+  - {name: voice, kind: voice, emergency_calls: true, match: ['service="voice"']}
+  - {name: data, kind: internet_access, match: ['service="data"']}
+"""
+"""What the parts of a configuration that stand alone on a page are read with."""
 
 
 def name(page: Path) -> str:
@@ -149,15 +166,72 @@ def test_every_key_of_the_configuration_says_what_it_means() -> None:
     assert unexplained == []
 
 
-@pytest.mark.parametrize("example", yaml_blocks_with("prometheus", "services"))
-def test_a_configuration_in_the_docs_is_accepted(example: str, tmp_path: Path) -> None:
+def accepted(example: str, folder: Path) -> None:
+    """Read it as the receiver does, with the secrets that it names at hand."""
     for file in secret_files(yaml.safe_load(example)):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text(SIGNING_SECRET)
-    (tmp_path / "config.yaml").write_text(example)
-    settings, catalogue, _ = config.load(tmp_path / "config.yaml")
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(SIGNING_SECRET)
+    (folder / "config.yaml").write_text(example, encoding="utf-8")
+    settings, catalogue, _ = config.load(folder / "config.yaml")
     assert catalogue.services
     assert settings.authentication.bearer_tokens
+
+
+@pytest.mark.parametrize("example", yaml_blocks_with("prometheus", "services"))
+def test_a_configuration_in_the_docs_is_accepted(example: str, tmp_path: Path) -> None:
+    accepted(example, tmp_path)
+
+
+def parts_of_configurations() -> list[Any]:
+    """With the page's template, if it has one. Not those that lead to rulebooks and certificates, which have to be there."""
+    known = set(Settings.__struct_fields__) - {"rulebooks", "prometheus"}
+    found = []
+    for page in PAGES:
+        template = next(iter(blocks(page, "jinja")), "")
+        for part in map(yaml.safe_load, blocks(page, "yaml")):
+            if part.keys() <= set(TicketSettings.__struct_fields__):
+                part = {"tickets": [{"name": "desk", "kind": "directory", "path": "tickets"} | part]}
+            if part.keys() <= known:
+                found.append(pytest.param(part, template, id=name(page)))
+    return found
+
+
+@pytest.mark.parametrize(("part", "template"), parts_of_configurations())
+def test_a_part_of_a_configuration_in_the_docs_is_accepted_in_its_place(
+    part: dict[str, Any], template: str, tmp_path: Path
+) -> None:
+    for ticket in part.get("tickets", []):
+        for file in ticket.get("templates", {}).values():
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_text(template, encoding="utf-8")
+    accepted(yaml.safe_dump(yaml.safe_load(LEAST_CONFIGURATION) | part, allow_unicode=True), tmp_path)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of every call of `art58` on the page."""
+    lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    calls = [shlex.split(line.partition("<<")[0], comments=True) for line in lines if re.match(r"(\S*/)?art58 ", line)]
+    return [words[1:] for words in calls]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_call_of_the_command_on_a_page_is_one_that_it_takes(page: Path) -> None:
+    for words in commands(page):
+        command: click.Command = main
+        rest = words
+        while isinstance(command, click.Group) and rest and rest[0] in command.commands:
+            command, rest = command.commands[rest[0]], rest[1:]
+        assert command is not main or rest[0].startswith("-"), words
+        with suppress(click.exceptions.Exit):  # --version
+            command.make_context("art58", list(rest))
+
+
+@pytest.mark.parametrize("page", ["docs/how-to/tickets.md", "docs/ja/tickets.md"])
+def test_the_names_that_templates_may_use_are_those_on_the_page(page: str) -> None:
+    rows = re.findall(r"^\| (… )?(`\w+`[^|]*)\|", (ROOT / page).read_text(encoding="utf-8").partition("jinja\n")[2], re.MULTILINE)
+    shown = [(bool(inner), set(re.findall(r"`(\w+)`", cell))) for inner, cell in rows]
+    assert set().union(*(names for inner, names in shown if not inner)) == set(given.KNOWN)
+    assert set().union(*(names for inner, names in shown if inner)) == set(given.Said.__struct_fields__)
 
 
 def test_the_rulebook_in_the_docs_judges_as_the_page_says(tmp_path: Path) -> None:
@@ -197,14 +271,54 @@ def test_the_readme_has_a_configuration_and_an_alertmanager_example_in_both_lang
 
 @pytest.mark.parametrize(
     ("english", "japanese"),
-    [("README.md", "README.ja.md"), ("docs/tutorial.md", "docs/ja/tutorial.md")],
+    [
+        ("README.md", "README.ja.md"),
+        ("docs/tutorial.md", "docs/ja/tutorial.md"),
+        *(
+            (f"docs/how-to/{page}.md", f"docs/ja/{page}.md")
+            for page in ("dead-letters", "drill", "grafana-annotations", "tickets-to-a-directory")
+        ),
+    ],
 )
 def test_both_languages_show_the_same_code(english: str, japanese: str) -> None:
     assert FENCED.findall((ROOT / english).read_text()) == FENCED.findall((ROOT / japanese).read_text())
 
 
-def test_the_verification_shown_for_ticket_webhooks_knows_our_messages_and_no_others() -> None:
-    (snippet,) = blocks(ROOT / "docs" / "how-to" / "tickets-to-a-webhook.md", "python")
+def other_language(page: Path, called: str) -> Path | None:
+    """The page that the line at the top with this word leads to."""
+    line = re.search(rf"^\[{called}\]\(([^)#]+)\)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return (page.parent / line[1]).resolve() if line else None
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TRANSLATIONS], ids=name)
+def test_a_page_that_names_its_japanese_page_is_named_there(page: Path) -> None:
+    japanese = other_language(page, "日本語")
+    assert japanese is None or other_language(japanese, "English") == page
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.ja.md", *TRANSLATIONS], ids=name)
+def test_a_japanese_page_names_an_english_one_that_names_it(page: Path) -> None:
+    english = other_language(page, "English")
+    assert english
+    assert other_language(english, "日本語") == page
+
+
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=name)
+def test_a_japanese_page_leads_to_japanese_ones_where_there_are_any(page: Path) -> None:
+    english = {other_language(one, "English") for one in TRANSLATIONS} - {other_language(page, "English")}
+    links = LINK.findall(FENCED.sub("", page.read_text(encoding="utf-8")))
+    assert [link for link in links if (page.parent / link.partition("#")[0]).resolve() in english] == []
+
+
+def test_every_page_is_on_the_map() -> None:
+    index = ROOT / "docs" / "index.md"
+    shown = {(index.parent / link.partition("#")[0]).resolve() for link in LINK.findall(index.read_text(encoding="utf-8"))}
+    assert [name(page) for page in PAGES if page.is_relative_to(index.parent) and not {page, page.parent} & {*shown, index}] == []
+
+
+@pytest.mark.parametrize("page", ["docs/how-to/tickets-to-a-webhook.md", "docs/ja/tickets-to-a-webhook.md"])
+def test_the_verification_shown_for_ticket_webhooks_knows_our_messages_and_no_others(page: str) -> None:
+    (snippet,) = blocks(ROOT / page, "python")
     shown: dict[str, Any] = {}
     exec(snippet, shown)  # noqa: S102 - our own page
     with FakeTicketWebhook(SIGNING_SECRET) as desk:

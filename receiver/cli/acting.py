@@ -53,23 +53,28 @@ _LONGEST_LINE = 5000
 _TICKS_MISSED, _LEAST_REST = 3, timedelta(seconds=60)
 """A receiver that has missed so many ticks, and not ticked for so long, is not running, or stands still."""
 
+_CLOSED_WHERE = Text(
+    "チケットは、close_when_over が有効で誰も引き受けていなければ完了し、そうでなければ記載だけを更新します",
+    "ticket is closed where close_when_over is set and nobody took it over, else only its text is kept up to date",
+)
+
 _NEXT: dict[type[Deed], Text] = {
     Opened: Text(
         "次の判定から、終了が申告されるまで継続中の障害として判定します",
         "from its next tick on the receiver judges it as an outage that goes on, until you state its end",
     ),
     Merged: Text(
-        "次の判定で一つの事故として、最初の発生から最後の復旧まで通して判定し直します。統合した側のチケットは完了します",
+        f"次の判定で一つの事故として、最初の発生から最後の復旧まで通して判定し直します。統合した側の{_CLOSED_WHERE.ja}",
         "at its next tick the receiver judges both as one accident, from the first start to the last end; "
-        "the part's ticket is resolved",
+        f"the part's {_CLOSED_WHERE.en}",
     ),
     Split: Text("次の判定で二つの事故として判定し直します", "at its next tick the receiver judges them as two accidents"),
     Dismissed: Text(
-        "チケットは完了します。同じアラートが新たに発生した場合は別の事故になります",
-        "its ticket is resolved; should its alerts fire anew, that is an incident of its own",
+        f"{_CLOSED_WHERE.ja}。同じアラートが新たに発生した場合は別の事故になります",
+        f"its {_CLOSED_WHERE.en}; should its alerts fire anew, that is an incident of its own",
     ),
     Reopened: Text("次の判定で判定し直します", "at its next tick the receiver follows and judges it again"),
-    Closed: Text("チケットは完了し、以後は何も待ちません", "its ticket is resolved; nothing is awaited any more"),
+    Closed: Text(f"以後は何も待ちません。{_CLOSED_WHERE.ja}", f"nothing is awaited any more; its {_CLOSED_WHERE.en}"),
 }
 _JUDGED_ANEW = Text(
     "次の判定で、この申告に基づいて判定し直します", "at its next tick the receiver judges the incident anew with this in it"
@@ -103,7 +108,8 @@ def keep(id_: str | None, deed: Deed | Told, file: Path, who: str, why: str, *, 
             deed = deed(database, catalogue, known)
         now = system_clock()
         lost = not_handed_on(database, deed)
-        act = state(database, catalogue, known.id if known else None, deed, who, why, now)
+        hold = timedelta(seconds=settings.hold_seconds)
+        act = state(database, catalogue, known.id if known else None, deed, who, why, now, hold)
         with database.read() as connection:
             incident = store.get(connection, act.deed.whole if isinstance(act.deed, Merged) else act.incident_id)
             ticked_at = heartbeat.last(connection, "tick")

@@ -11,7 +11,14 @@ _STATES = ("dead", "owed", "claimed", "unsure", "sent")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
 
 
-@click.group("deliveries", invoke_without_command=True)
+class _Group(click.Group):
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "list":
+            raise click.UsageError("There is no list: plain `art58 deliveries` lists them, with --target and --state.", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group("deliveries", cls=_Group, invoke_without_command=True)
 @click.option("--target", metavar="NAME", help="Only those to this target.")
 @click.option("--state", type=click.Choice(_STATES), help="Only those in this state.")
 @CONFIG

@@ -1,5 +1,6 @@
 """The doing of `art58 deliveries`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import msgspec
 from receiver.cli import system_clock
 from receiver.cli.acting import incident_of, opened_store
 from receiver.cli.supervisor import targets as targets_of
-from receiver.cli.table import lined_up
+from receiver.cli.table import lined_up, noted
 from receiver.delivery import preview as dry_run
+from receiver.delivery import standing
 from receiver.delivery.newest import NotAssessed, newest
 from receiver.delivery.preview import Preview
 from receiver.delivery.targets.plain_text import one_line
@@ -27,13 +29,6 @@ from receiver.storage import incidents as store
 MOST = 1000
 _LONGEST_CELL, _LONGEST_LINE = 300, 5000
 
-STATES: dict[str, Text] = {
-    "dead": Text("不達", "dead"),
-    "owed": Text("未送付", "owed"),
-    "claimed": Text("送付中", "claimed"),
-    "unsure": Text("再確認待ち", "unsure"),
-    "sent": Text("送付済み", "sent"),
-}
 STEPS: dict[str, Text] = {
     "create": Text("新規作成", "create"),
     "update": Text("更新", "update"),
@@ -42,15 +37,13 @@ STEPS: dict[str, Text] = {
     "comment": Text("コメント", "comment"),
 }
 _HEADINGS = (
+    "状態 / STATE",
     "事故 / INCIDENT",
     "送付先 / TARGET",
     "種別 / OBJECT",
-    "状態 / STATE",
-    "要・済 / WANTED/SENT",
-    "試行 / ATTEMPTS",
-    "次回 / NEXT",
+    "要/済 W/S",
+    "試行 / TRIES",
     "相手側ID / REMOTE ID",
-    "最後のエラー / LAST ERROR",
 )
 _NOT_DONE = Text("実行できません", "not done")
 
@@ -61,11 +54,15 @@ def show(file: Path, target: str | None, state: str | None, *, as_json: bool) ->
         known = names(settings)
         with database.read() as connection:
             found = ledger.listed(connection, MOST + 1, target=target, state=state)
+            # what was sent to a target that is configured no more stays to be seen
+            if target is not None and target not in known and not ledger.listed(connection, 1, target=target):
+                raise _unknown(target, settings)
     if as_json:
         rows = [_as_json(each, known) for each in found[:MOST]]
         click.echo(msgspec.json.encode({"ok": True, "deliveries": rows, "has_more": len(found) > MOST}))
         return
-    click.echo("\n".join(lined_up([_HEADINGS, *(_row(each, known) for each in found[:MOST])])))
+    lines = lined_up([_HEADINGS, *map(_row, found[:MOST])])
+    click.echo("\n".join(noted(lines, [(), *(_notes(each, known) for each in found[:MOST])])))
     if not found:
         click.echo("なし / none")
     if len(found) > MOST:
@@ -136,8 +133,6 @@ def _tell(found: Preview) -> None:
     where = f" ({found.remote_id})" if found.remote_id else ""
     _say(f"{found.target} {found.object}{where}: {ja} / {en}")
     _say(f"{found.why.ja} / {found.why.en}", "  ")
-    if not found.steps:
-        return
     _say(f"title: {found.title}", "  ")
     for name, value in found.fields.items():
         mark = "人が変更 / left to persons" if name in found.theirs else "" if name in found.changes else "変更なし / as it is"
@@ -157,31 +152,39 @@ def _as_json(row: Delivery, known: set[str]) -> dict[str, Any]:
         "wanted": row.wanted,
         "sent": row.sent,
         "attempts": row.attempts,
-        "next_attempt_at": row.next_attempt_at if _has_next(row) else None,
+        "next_attempt_at": row.next_attempt_at if standing.has_next(row) else None,
         "last_error": row.last_error,
         "remote_id": row.remote_id,
         "configured": row.target in known,
+        "without_fields": row.remembered.without_fields,
     }
 
 
-def _row(row: Delivery, known: set[str]) -> tuple[str, ...]:
-    state = STATES[row.state]
+def _row(row: Delivery) -> tuple[str, ...]:
+    state = standing.STATES[row.state]
     cells = (
-        row.incident_id,
-        row.target if row.target in known else f"{row.target}（設定なし / not configured）",
-        row.object,
         f"{state.ja} / {state.en}",
+        row.incident_id,
+        row.target,
+        row.object,
         f"{row.wanted}/{row.sent}",
         str(row.attempts),
-        clock_time(row.next_attempt_at) if _has_next(row) else "–",
         row.remote_id or "–",
-        row.last_error or "–",
     )
     return tuple(one_line(cell, _LONGEST_CELL) for cell in cells)
 
 
-def _has_next(row: Delivery) -> bool:
-    return row.state in ("owed", "unsure")
+def _notes(row: Delivery, known: set[str]) -> Iterator[str]:
+    if row.target not in known:
+        yield "送付先の設定なし / the target is not configured"
+    if standing.has_next(row):
+        yield f"次回 / next: {clock_time(row.next_attempt_at)}"
+    error = one_line(row.last_error or "", _LONGEST_CELL)
+    if standing.lacks_fields(row):
+        state = standing.state(row)
+        yield f"{state.ja} / {state.en}{error and f': {error}'}"
+    elif error:
+        yield error
 
 
 def _none_is_dead(id_: str | None, target: str | None, settings: Settings) -> Refused:

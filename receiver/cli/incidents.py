@@ -1,5 +1,6 @@
 """`art58 incidents`: which incidents there are, to find the one that is meant."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import click
 import msgspec
 
 from receiver.cli.options import CONFIG
-from receiver.cli.table import lined_up
+from receiver.cli.table import lined_up, noted
 
 if TYPE_CHECKING:
     from receiver.incidents.overview import Glance
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 MOST = 1000
 """Of those that are closed, and of those that are not."""
 _MOST_UNITS = 3
-_HEADINGS = ("番号 / ID", "発生 / SINCE", "状態 / STATE", "役務・利用者 / SERVICES, USERS", "設備 / EQUIPMENT", "判定 / VERDICT")
+_HEADINGS = ("番号 / ID", "発生 / SINCE", "状態 / STATE", "役務・利用者 / SERVICES, USERS", "設備 / EQUIPMENT")
 
 
 @click.command("incidents")
@@ -37,7 +38,7 @@ def command(with_closed: bool, file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"ok": True, "incidents": [_as_json(each) for each in found], "has_more": has_more}))
         return
-    click.echo("\n".join(lined_up([_HEADINGS, *map(_row, found)])))
+    click.echo("\n".join(noted(lined_up([_HEADINGS, *map(_row, found)]), [(), *map(_notes, found)])))
     if not found:
         click.echo("なし / none")
     if has_more:
@@ -62,19 +63,21 @@ def _as_json(glance: "Glance") -> dict[str, Any]:
         "restored_at": incident.restored_at,
         "verdict": glance.verdict,
         "urgent": glance.is_urgent,
+        "major_expected_at": glance.major_expected_at,
+        "major_on_trend_at": glance.major_on_trend_at,
         "impacts": impacts,
         "units": incident.units,
         "joined_to": incident.joined_to,
         "dismissed": incident.dismissed,
         "drill": glance.stated.drill,
+        "dead_letters": glance.dead_letters,
     }
 
 
 def _row(glance: "Glance") -> tuple[str, ...]:
     from receiver.delivery import words
     from receiver.delivery.targets.plain_text import one_line
-    from receiver.law.provisions import Text
-    from receiver.law.wording import VERDICTS, clock_time
+    from receiver.law.wording import clock_time
 
     incident = glance.incident
     services = ", ".join(
@@ -84,9 +87,6 @@ def _row(glance: "Glance") -> tuple[str, ...]:
         for impact in glance.impacts
     )
     units = ", ".join(incident.units[:_MOST_UNITS]) + (" …" if len(incident.units) > _MOST_UNITS else "")
-    verdict = VERDICTS[glance.verdict] if glance.verdict else Text("未判定", "not assessed yet")
-    marks = words.marks(incident, glance.stated)
-    ja, en = "".join(f"【{mark.ja}】" for mark in marks), "".join(f"[{mark.en}] " for mark in marks)
     state = f"{words.STATES[incident.state].ja} / {incident.state}"
     cells = (
         incident.id,
@@ -94,7 +94,22 @@ def _row(glance: "Glance") -> tuple[str, ...]:
         state,
         services or "–",
         units or "–",
-        f"{ja}{verdict.ja} / {en}{verdict.en}",
     )
     # names of services and equipment are from labels, which others wrote
     return tuple(one_line(cell, 500) for cell in cells)
+
+
+def _notes(glance: "Glance") -> Iterator[str]:
+    """Verdict, forecast and dead letters: sentences in two languages, so long that they would tear a table apart."""
+    from receiver.delivery import words
+    from receiver.law.provisions import Text
+    from receiver.law.wording import VERDICTS, clock_time
+
+    verdict = VERDICTS[glance.verdict] if glance.verdict else Text("未判定", "not assessed yet")
+    marks = words.marks(glance.incident, glance.stated)
+    ja, en = "".join(f"【{mark.ja}】" for mark in marks), "".join(f"[{mark.en}] " for mark in marks)
+    yield f"{ja}{verdict.ja} / {en}{verdict.en}"
+    if expected := glance.expected:
+        yield f"{expected.called.ja} / {expected.called.en}: {clock_time(expected.at)}"
+    if glance.dead_letters:
+        yield f"不達 / dead letters: {glance.dead_letters} (art58 deliveries --state dead)"

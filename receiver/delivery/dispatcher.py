@@ -78,10 +78,11 @@ class Dispatcher:
         except Unreachable as error:
             settles = self._target.settles if follower.remote_id is None else timedelta()
             self._failed(delivery, str(error), "owed", max(error.retry_after or timedelta(), settles))
-        except Missing as error:
-            self._failed(delivery, str(error), "owed", timedelta())  # deleted since it was read: the next look tells
         except Refused as error:
-            self._refused(delivery, follower, str(error))
+            if isinstance(error, Missing) and follower.remote_id and delivery.last_error != str(error):
+                self._failed(delivery, str(error), "owed", timedelta())  # deleted since it was read: the next look tells
+            else:
+                self._refused(delivery, follower, str(error))
         except StoreUnavailable:
             raise
         except Exception as error:  # whatever it is: one ticket must not keep the others waiting
@@ -92,7 +93,7 @@ class Dispatcher:
             # one that is gone or has a successor says no more: as much as was wanted of it counts as said
             shown = max(number, delivery.wanted) if memory.gone or memory.superseded else memory.number
             with self._database.write() as connection:
-                deliveries.record_sent(connection, delivery, self._holder, shown, memory.unsure_until, now)
+                deliveries.record_sent(connection, delivery, self._holder, shown, memory, now)
             log.info(
                 "delivered", incident=delivery.incident_id, target=self._target.name, number=shown, remote_id=follower.remote_id
             )

@@ -52,10 +52,10 @@ class Follower:
         """Make of it what the draft says. Afterwards `memory` says whether it is `gone` or to be `superseded`. Raises Unreachable,
         Refused, ClaimLost.
         """
-        if self.memory.gone or self.memory.superseded:
-            return
         if self.remote_id is None:
             self._make()
+        if self.memory.gone or self.memory.superseded:
+            return
         if self.memory.number < self._statement.number or self.memory.unsure_until:
             self._update()
         else:
@@ -66,9 +66,12 @@ class Follower:
         seen = self._read(self.remote_id or "") or self._read_double()
         remote_id = self.remote_id or ""
         if seen is None:
+            self._target.find(self.draft.key)  # raises where it is not the thing that is gone but the whole place
             self._remember(gone=True, unsure_until=None)
             return
         self._learn(seen)
+        if seen.is_untouched and not self.memory.written:  # found again with nothing known of it: all that stands there is ours
+            self._remember(written=dict(seen.fields))
         if self._needs_successor(seen):
             self._remember(superseded=True, unsure_until=None)
             return
@@ -76,21 +79,44 @@ class Follower:
             remote_id = self._write(remote_id, seen)
         self._tell(remote_id)
 
-    def _make(self) -> str:
+    def _make(self) -> None:
         unknown = self._delivery.creating_since is not None
-        found = self._target.find(self.draft.key) if unknown else []
-        wanted = dict(self._target.fields(self.draft))
         # a write follows where the outcome of a creation was ever unknown, and where it is to be closed at once
         doubt: dict[str, Any] = {"unsure_until": self._clock() + UNSURE} if unknown else {}
-        if found:
-            remote_id, doubles = found[0], tuple(found[1:])
-        else:
-            self._remember(begun=_begun(self.memory, wanted), milestone=self._statement.milestone)
-            remote_id, doubles = self._target.create(self.draft), ()
-            if not unknown and not self._statement.resolved:
-                doubt = {"number": self._statement.number, "written": wanted, "begun": {}}
-        self._remember(remote_id, doubles=doubles, **doubt)
-        return remote_id
+        if found := self._find(unknown):
+            self._remember(found[0], doubles=tuple(found[1:]), **doubt, **self._forgotten(found[0]))
+            return
+        wanted = dict(self._target.fields(self.draft))
+        self._remember(begun=_begun(self.memory, wanted), milestone=self._statement.milestone)
+        remote_id = self._target.create(self.draft)
+        if not unknown and not self._statement.resolved:
+            doubt = {"number": self._statement.number, "written": wanted, "begun": {}}
+        self._remember(remote_id, **doubt)
+
+    def _find(self, unknown: bool) -> list[str]:
+        """Sought before the first call to make it, too: the store may have been lost since, or set back. But a place that lets
+        nothing be sought must not be without a ticket for that.
+        """
+        try:
+            return self._target.find(self.draft.key)
+        except Refused:
+            if unknown:
+                raise
+            return []
+
+    def _forgotten(self, remote_id: str) -> dict[str, Any]:
+        """What is taken to be known of one that this store never began: told of all up to now, its comments counted anew. Where it
+        is closed and its incident goes on, another one follows: nobody knows any more who closed it, and why.
+        """
+        if self.memory.milestone:
+            return {}
+        known = {"milestone": self._statement.milestone, "was_over": True}
+        if not self._target.comments:
+            return known
+        comments = 0
+        while self._has_comment(remote_id, f"{self.draft.key}#{comments + 1}"):
+            comments += 1
+        return known | {"comments": comments, "superseded": bool(self._target.find(self._delivery.next.key))}
 
     def _look_for_doubles(self) -> None:
         until = self.memory.unsure_until
@@ -185,6 +211,9 @@ class Follower:
 
     def _comment(self, on: str, mark: str, text: str, milestone: str = "") -> None:
         if mark in self.memory.told:
+            return
+        if not milestone and self._has_comment(on, mark):  # told before the store was lost
+            self._told(mark, milestone)
             return
         self._remember(telling=(on, mark, milestone))
         # of others nobody may be left there to be told, or they may be locked

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from receiver.delivery.targets.plain_text import one_line
+from receiver.delivery.changes import changes
+from receiver.delivery.targets.plain_text import head_and_rest, one_line
 from receiver.delivery.words import CONTINUES, DETAILS, LINKS, STATES
 from receiver.law.provisions import JST, Text
 from receiver.law.verdict import Verdict
@@ -35,13 +36,30 @@ class Impact(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
 
 
+class Listed(tuple[str, ...]):
+    """Several texts: one by one in a loop, with commas where they are written out."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ", ".join(self)
+
+
 class Said(msgspec.Struct, frozen=True):
-    """What a template is given in one language: all of it as `text`, or part by part. Every line is a line."""
+    """What a template is given in one language: all of it as `text`, or part by part. Every line is a line.
+
+    `text` is `head`, which says what one has to know at once, and `grounds`, the arithmetic and all else. `changed` is what changed
+    since the last comment.
+    """
 
     title: str
     text: str
+    head: tuple[str, ...]
+    grounds: str
+    changed: tuple[str, ...]
     verdict: str
     state: str
+    services: Listed
     notes: tuple[str, ...]
     facts: tuple[str, ...]
     impacts: tuple[Impact, ...]
@@ -56,15 +74,6 @@ class Place(msgspec.Struct, frozen=True):
 
     what: str
     url: str
-
-
-class Listed(tuple[str, ...]):
-    """Several texts: one by one in a loop, with commas where they are written out."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return ", ".join(self)
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -115,7 +124,8 @@ def given(delivery: Delivery, statement: Statement, languages: tuple[Language, .
     about = [a for a in latest if a.verdict == statement.verdict and not a.withdrawn] or list(latest)
     most = max((a for a in about if a.affected_users is not None), key=lambda a: a.affected_users or 0, default=None)
     candidate = parts.candidate or any(a.candidate for a in latest)
-    said = {language: _said_in(language, statement) for language in ("ja", "en")}
+    changed = changes(delivery.remembered.milestone, statement)
+    said = {language: _said_in(language, statement, changed) for language in ("ja", "en")}
     return Values(
         incident=statement.key,
         key=delivery.key,
@@ -176,7 +186,7 @@ def examples(languages: tuple[Language, ...], priority: Mapping[str, str | int])
         links=(Link(line, "http://127.0.0.1/"),),
         due_on=start.date(),
     )
-    row = Delivery("inc-1", "", "ticket", 1, 0, False, "owed", 0, start)
+    row = Delivery("inc-1", "", "ticket", 1, 0, "owed", 0, start)
     yield given(row, little, languages, priority).by_name
     much = given(row, msgspec.structs.replace(little, verdict=Verdict.MAJOR, restored_at=start, parts=parts), languages, priority)
     known = {"services": Listed(["voice", "data"]), "users": 42_000, "measured": True, "continues": "OPS-1"}
@@ -187,7 +197,7 @@ def _urgency(verdict: Verdict, candidate: bool) -> str:
     return "candidate" if candidate and verdict != Verdict.MAJOR else verdict.value
 
 
-def _said_in(language: Language, statement: Statement) -> Said:
+def _said_in(language: Language, statement: Statement, changed: Iterable[Text]) -> Said:
     def of(text: Text) -> str:
         said: str = getattr(text, language)
         return said
@@ -195,12 +205,17 @@ def _said_in(language: Language, statement: Statement) -> Said:
     def each(lines: Iterable[Text]) -> tuple[str, ...]:
         return tuple(map(of, lines))
 
-    parts = statement.parts
+    parts, hit = statement.parts, {a.service for a in statement.assessments if not a.withdrawn}
+    head, grounds = head_and_rest(of(statement.text))
     return Said(
         title=one_line(of(statement.title), MOST_OF_A_TITLE),
         text=of(statement.text),
+        head=tuple(head.split("\n")),
+        grounds=grounds,
+        changed=each(changed),
         verdict=of(VERDICTS[statement.verdict]),
         state=of(STATES[parts.state]),
+        services=Listed(of(one.called) for one in parts.impacts if one.service in hit),
         notes=each(parts.notes),
         facts=each(parts.facts),
         impacts=tuple(Impact(one.service, of(one.called), each(one.lines)) for one in parts.impacts),

@@ -14,7 +14,8 @@ class Merged(NamedTuple):
 
 
 def merge(wanted: Mapping[str, Any], seen: Mapping[str, Any], memory: Remembered) -> Merged:
-    """What has to be written so that every field of ours is as wanted. One that was never written is filled where it is empty.
+    """What has to be written so that every field of ours is as wanted. One that was never written is filled where it is empty, and
+    what is not even there is made anew.
 
     A list is merged by its members: those of persons stay, those that a person took out are not put in again.
     """
@@ -30,7 +31,7 @@ def merge(wanted: Mapping[str, Any], seen: Mapping[str, Any], memory: Remembered
                 write[name] = members
         elif there == value:
             continue
-        elif there in (ours := _ours(name, memory)) or (not ours and _is_empty(there)):
+        elif name not in seen or there in (ours := _ours(name, memory)) or (not ours and _is_empty(there)):
             write[name] = value
         else:
             theirs.add(name)

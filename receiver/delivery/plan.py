@@ -54,12 +54,11 @@ def plan(database: Database, routes: tuple[Route, ...], now: datetime) -> int:
         for id_ in ids:
             number = numbers[id_]
             waits = False
-            over = all(assessment.state in ("restored", "closed") for assessment in latest[id_])
             for route, object_ in [(one, object_) for one in routes for object_ in one.objects]:
                 known = owed.get((id_, route.target, object_))
                 when = turn(route, object_, incidents[id_], latest[id_], near.get(id_), now, exists=known is not None)
                 if when == "now":
-                    deliveries.want(connection, row_of(id_, route.target, known or object_, number, over, now))
+                    deliveries.want(connection, row_of(id_, route.target, known or object_, number, now))
                 waits = waits or when == "later"
             if not waits:  # else it is looked at again with the next tick
                 store.mark_routed(connection, id_, number, now)
@@ -105,14 +104,13 @@ def newest_objects(rows: list[Delivery]) -> dict[tuple[str, str, str], str]:
     return newest
 
 
-def row_of(incident_id: str, target: str, object_: str, number: int, over: bool, now: datetime) -> Delivery:
+def row_of(incident_id: str, target: str, object_: str, number: int, now: datetime) -> Delivery:
     return Delivery(
         incident_id=incident_id,
         target=target,
         object=object_,
         wanted=number,
         sent=0,
-        resolve=over,
         state="owed",
         attempts=0,
         next_attempt_at=now,

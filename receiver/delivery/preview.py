@@ -15,13 +15,13 @@ from receiver.delivery.plan import Object, Route, newest_objects, row_of, turn
 from receiver.delivery.targets import Target
 from receiver.law.near_miss import NearMiss
 from receiver.law.provisions import Text
-from receiver.model import Assessment, Delivery, Incident, Remembered, Statement
+from receiver.model import Assessment, Delivery, Incident, Statement
 
 Step = Literal["create", "update", "close", "reopen", "comment"]
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """What one target would be sent, in which steps; none: nothing, and `why` says why not.
+    """What one target would be sent, in which steps; none: nothing, `why` says why not, and `title` and `text` what it would say.
 
     `title`, `text` and `fields` are all of what it is to be, `changes` the fields that differ from what we wrote last, `theirs`
     those that persons have taken over. `comment` is what one would say, if there is one.
@@ -80,17 +80,19 @@ def preview(
             if when == "now":
                 yield _of_row(row, route, target, statement, now)
             else:
-                yield Preview(route.target, row.object, row.remote_id, (), _LATER if when == "later" else _NOT_DUE)
+                # without its fields: those of an annotation that is not due would say that it is withdrawn
+                said, why = route.content.draft(row, statement), _LATER if when == "later" else _NOT_DUE
+                yield Preview(route.target, row.object, row.remote_id, (), why, title=said.title, text=said.text)
 
 
 def _new(incident_id: str, target: str, object_: Object, statement: Statement, now: datetime) -> Delivery:
-    return row_of(incident_id, target, object_, statement.number, statement.resolved, now)
+    return row_of(incident_id, target, object_, statement.number, now)
 
 
 def _of_row(row: Delivery, route: Route, target: Target, statement: Statement, now: datetime) -> Preview:
     steps, why = _steps(row, target, statement, route.policy, now)
     if steps and steps[0] == "create" and row.remote_id:
-        row = msgspec.structs.replace(row, object=row.successor, remembered=_going_on(row), remote_id=None)
+        row = row.next
     wanted = route.content.draft(row, statement)
     if row.remembered.without_fields:
         wanted = msgspec.structs.replace(wanted, fields={})
@@ -109,10 +111,6 @@ def _of_row(row: Delivery, route: Route, target: Target, statement: Statement, n
         theirs=merged.theirs,
         comment=wanted.note if "comment" in steps else None,
     )
-
-
-def _going_on(row: Delivery) -> Remembered:
-    return Remembered(continues=row.remote_id or "")
 
 
 def _steps(row: Delivery, target: Target, statement: Statement, policy: Policy, now: datetime) -> tuple[tuple[Step, ...], Text]:

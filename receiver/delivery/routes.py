@@ -9,7 +9,7 @@ from receiver.delivery.plan import Route
 from receiver.delivery.sending import Send
 from receiver.law.deadlines import QuietWindow
 from receiver.law.verdict import Verdict
-from receiver.settings import Complaint, SecretUnreadable, Settings
+from receiver.settings import Complaint, SecretUnreadable, Settings, grafana_key
 from receiver.settings.tickets import DirectoryTicket, SendSettings, Ticket, TicketSettings, WebhookTicket
 
 
@@ -30,8 +30,9 @@ def _send(send: SendSettings) -> Send:
 
 
 def complaints(settings: Settings, services: Iterable[str]) -> list[Complaint]:
-    """What types alone cannot say of templates, fields and `send`. Paths are rooted; `services` are those of the catalogue."""
-    known, found = set(services), []
+    """What types alone cannot say of templates, fields, `send` and places. Paths are rooted; `services` are of the catalogue."""
+    known = set(services)
+    found = _of_places(settings, known)
     for number, ticket in enumerate(settings.tickets):
         at = ("tickets", number)
         for inside, error in Content(ticket).faults:
@@ -40,6 +41,23 @@ def complaints(settings: Settings, services: Iterable[str]) -> list[Complaint]:
         found += [((*at, "send", *inside), wrong, cure) for inside, wrong, cure in _of_send(ticket, settings, known)]
         found += [(at, wrong, "Correct it") for wrong in _unfit(ticket)]
     return found
+
+
+def _of_places(settings: Settings, known: set[str]) -> list[Complaint]:
+    return [
+        ((*grafana_key(settings, number), "places", place_number, *inside), wrong, cure)
+        for number, grafana in enumerate(settings.grafanas)
+        for place_number, place in enumerate(grafana.places)
+        for inside, wrong, cure in _unknown(place.services, known)
+    ]
+
+
+def _unknown(services: Iterable[str], known: set[str]) -> list[Complaint]:
+    return [
+        (("services", number), f"{name!r} is no service of the catalogue", f"Known are {', '.join(sorted(known))}")
+        for number, name in enumerate(services)
+        if name not in known
+    ]
 
 
 def _unfit(ticket: Ticket) -> list[str]:
@@ -57,11 +75,7 @@ def _unfit(ticket: Ticket) -> list[str]:
 
 def _of_send(ticket: TicketSettings, settings: Settings, known: set[str]) -> list[Complaint]:
     send, lead = ticket.send, settings.candidate_lead_seconds
-    found: list[Complaint] = [
-        (("services", number), f"{name!r} is no service of the catalogue", f"Known are {', '.join(sorted(known))}")
-        for number, name in enumerate(send.services)
-        if name not in known
-    ]
+    found = _unknown(send.services, known)
     if send.lead_seconds is not None and send.lead_seconds > lead:
         wrong = f"is longer than candidate_lead_seconds ({lead:g}): nothing is a candidate so early"
         found.append((("lead_seconds",), wrong, "Make it shorter, or candidate_lead_seconds longer"))

@@ -41,6 +41,11 @@ _RULES: dict[Source, Text] = {
     "alertmanager": Text("アラートの条件（Prometheus）", "Alert's expression in Prometheus"),
     "grafana": Text("アラートルール（Grafana）", "Alert rule in Grafana"),
 }
+LINK_NAMES = frozenset(
+    name for what in (DETAILS, *_LINKS.values(), *_RULES.values()) for name in (what.ja, what.en, f"{what.ja} / {what.en}")
+)
+"""What our own links may be called, in each choice of languages."""
+
 LINKS_OF_A_KIND = 3
 """All alerts of an incident may have links of their own; those of the first of them lead far enough."""
 # no blank, quote or bracket ends it early, wherever it is shown
@@ -55,14 +60,19 @@ DOUBLED = "重複するチケット: {0} / There is a double of this: {0}"
 
 def marks(incident: Incident, stated: Stated) -> tuple[Text, ...]:
     """What has to stand before all else that is said of it."""
-    found = []
+    found, over = [], is_drill_over(incident, stated)
     if stated.drill:
-        found.append(Text("訓練", "drill"))
-    if incident.dismissed:
+        found.append(Text("訓練終了", "drill over") if over else Text("訓練", "drill"))
+    if incident.dismissed and not over:
         found.append(Text("誤報として取下げ", "dismissed as a false alarm"))
     if incident.joined_to:
         found.append(Text(f"{incident.joined_to}に統合", f"now part of {incident.joined_to}"))
     return tuple(found)
+
+
+def is_drill_over(incident: Incident, stated: Stated) -> bool:
+    """Whether it was but a drill, of which nothing goes on: however that was said, nothing needs to be done."""
+    return stated.drill and (incident.dismissed or incident.state in ("restored", "closed"))
 
 
 def notes(incident: Incident, alerts: list[Alert], stated: Stated, parts: Iterable[str] = ()) -> tuple[Text, ...]:

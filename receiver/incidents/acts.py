@@ -46,12 +46,22 @@ _Said = tuple[str, Deed]
 """What is to be kept, and on which incident."""
 
 
-def state(database: Database, catalogue: Catalogue, incident_id: str | None, deed: Deed, who: str, why: str, now: datetime) -> Act:
+def state(
+    database: Database,
+    catalogue: Catalogue,
+    incident_id: str | None,
+    deed: Deed,
+    who: str,
+    why: str,
+    now: datetime,
+    hold: timedelta | None = None,
+) -> Act:
     """Keep what a person states of this incident, and do what it means; the act as it was kept.
 
     `open` is of no incident yet: the act's `incident_id` is the new one's. `merge` is of its part or its whole, and kept on both.
     `split` is of its whole; whatever its `part` says, it is filled in with the id of the incident that was parted off, and kept on
     both. What was stated of one before and holds for the other from now on is signed by the receiver.
+    `hold` is how long a recovery must hold, for telling a person who closes too early when to come again.
     Raises Refused, and StoreUnavailable; then nothing was kept.
     """
     check_line("who", who, _MOST_WHO)
@@ -62,12 +72,14 @@ def state(database: Database, catalogue: Catalogue, incident_id: str | None, dee
             f"{RECEIVER}は受信機自身の署名です。人の名前で申告してください",
         )
     with database.write() as connection:
-        desk = _Desk(connection, catalogue, now)
+        desk = _Desk(connection, catalogue, now, hold)
         first, *more = desk.do(incident_id, deed)
         act = _kept(connection, first, now, who, why)
         for each in more:
             _kept(connection, each, now, who, why)
-        follows = f"follows from act {act.id} by {act.who}: {deed_in_words(act.deed).en}"
+        # who stated that act stands with it
+        did = deed_in_words(act.deed)
+        follows = f"申告{act.id}に伴う: {did.ja} / follows from act {act.id}: {did.en}"
         for incident_id_, said in desk.following:
             kept_acts.add(connection, incident_id_, now, RECEIVER, follows, said)
         if isinstance(act.deed, Opened):
@@ -125,8 +137,8 @@ class _Desk:
     stated besides for that to hold, and nobody did.
     """
 
-    def __init__(self, connection: Connection, catalogue: Catalogue, now: datetime) -> None:
-        self._connection, self._catalogue, self._now = connection, catalogue, now
+    def __init__(self, connection: Connection, catalogue: Catalogue, now: datetime, hold: timedelta | None) -> None:
+        self._connection, self._catalogue, self._now, self._hold = connection, catalogue, now, hold
         self.following: list[_Said] = []
 
     def do(self, incident_id: str | None, deed: Deed) -> list[_Said]:
@@ -367,14 +379,26 @@ class _Desk:
             )
         if incident.state != "restored":
             cure = "State its end (act times ID --restored), or dismiss it if it was a false alarm"
-            cure_ja = "復旧時刻を申告するか（act times ID --restored）、誤報なら取り下げてください"
+            state_ja, cure_ja = "継続中", "復旧時刻を申告するか（act times ID --restored）、誤報なら取り下げてください"
             if incident.state == "recovering":
-                cure, cure_ja = "Wait until its recovery has held", "復旧が確定するまで待ってください"
+                until = self._held_at(incident)
+                when, when_ja = (f", {clock_time(until)} at the earliest", f"{clock_time(until)}以降、") if until else ("", "")
+                cure = f"Wait until its recovery has held (hold_seconds){when}"
+                state_ja, cure_ja = "復旧確認中", f"{when_ja}復旧が確定するまで待ってください（hold_seconds）"
             raise Refused(
                 f"{incident.id} is {incident.state}: only what is restored can be closed. {cure}",
-                f"終結できるのは復旧した事故だけです（{incident.id}は{incident.state}）。{cure_ja}",
+                f"終結できるのは復旧した事故だけです（{incident.id}は{state_ja}）。{cure_ja}",
             )
         self._save(msgspec.structs.replace(incident, state="closed", closed_at=self._now, to_assess=True))
+
+    def _held_at(self, incident: Incident) -> datetime | None:
+        """When its recovery will have held, if nothing fires again; None where that cannot be told."""
+        if self._hold is None:
+            return None
+        its = store.alerts_of(self._connection, [incident.id])[incident.id]
+        all_ = correlate.stretches(its, self._catalogue, self._hold, {incident.id: self._word(incident.id)})
+        # one that is past waits for its equipment to be seen working
+        return max((each.reach for each in all_ if each.reach and each.reach > self._now), default=None)
 
     def _withdraw(self, incident: Incident, facts: Collection[str]) -> None:
         stands = {fact for fact, _ in self._word(incident.id).by}

@@ -30,7 +30,7 @@ from receiver.law.verdict import (
     judge_populations,
     may_fall_under_clause_2,
 )
-from receiver.law.wording import JOINED_LATER, problem
+from receiver.law.wording import JOINED_LATER, clock_time, problem
 from receiver.model import Assessment, Conclusion, Incident
 from receiver.stated import Stated
 
@@ -115,7 +115,7 @@ def assess(
         new.major_expected_at,
         new.quality,
         seen,
-        _unsettled(service, new.affected),
+        (*_unsettled(service, new.affected), *_at_odds(incident, stated)),
         rule,
         plan_ends_at if kind == "planned_work_within_plan" and restored_at is None else None,
         stated.about(service.name),
@@ -193,6 +193,22 @@ def _unsettled(service: Service, affected: Affected) -> tuple[Flag, ...]:
         return some
     _, unsure = function_facts(service.web_conference, service.charged, service.monthly_users_previous_fy)
     return (*some, Flag("video_alone", unsure)) if unsure else some
+
+
+def _at_odds(incident: Incident, stated: Stated) -> tuple[Flag, ...]:
+    """Where the start that a person stated and what was measured cannot both be so."""
+    if not stated.started_at or not incident.good_at or incident.good_at <= stated.started_at:
+        return ()
+    began, good = clock_time(stated.started_at), clock_time(incident.good_at)
+    return (
+        Flag(
+            "good_after_stated_start",
+            Text(
+                f"申告された発生（{began}）の後に正常の計測がある（{good}）。どちらが正しいか要確認",
+                f"It was seen working at {good}, after the stated start at {began}: a person checks which is so",
+            ),
+        ),
+    )
 
 
 def impaired(told: Told) -> Impairment | None:

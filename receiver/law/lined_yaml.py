@@ -6,9 +6,10 @@ not only the first, each with file, line, key, what is wrong and what to do.
 
 import re
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import yaml
@@ -33,7 +34,8 @@ class Fault(msgspec.Struct, frozen=True):
     cure: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.key or 'file'}: {self.wrong}. {self.cure}"
+        # words of others may end with a full stop already
+        return f"{self.file}:{self.line}: {self.key or 'file'}: {self.wrong.rstrip('.')}. {self.cure}"
 
 
 class FaultyFile(Exception):
@@ -193,12 +195,39 @@ def _mismatches(value: Any, type_: Any, path: Path_) -> Iterator[tuple[Path_, st
             for mismatch in _mismatches(item, get_args(inner)[0], (*path, number)):
                 found = True
                 yield mismatch
+    elif get_origin(inner) is dict and isinstance(value, dict):
+        key_type, value_type = get_args(inner)
+        for key, item in value.items():
+            for mismatch in (*_mismatches(key, key_type, (*path, key)), *_mismatches(item, value_type, (*path, key))):
+                found = True
+                yield mismatch
     if not found:
         try:
             msgspec.convert(value, type_)
         except msgspec.ValidationError as error:
             inside, wrong = _read_error(error)
-            yield (*path, *inside), wrong, "Correct the value as the reference says"
+            allowed = _allowed(inner) if wrong.startswith(_NOT_ALLOWED) else ()
+            cure = f"Write one of {', '.join(map(str, allowed))}" if allowed else "Correct the value as the reference says"
+            yield (*path, *inside), wrong, cure
+
+
+_NOT_ALLOWED = ("invalid enum value", "invalid value", "object missing required field")
+"""How msgspec begins where only certain values can stand, or one of them must; it does not name them."""
+
+
+def _allowed(type_: Any) -> tuple[Any, ...]:
+    """The values that can stand for this type, where they can be listed; of several structs the words that tell them apart."""
+    origin = get_origin(type_)
+    if origin is Annotated:
+        return _allowed(get_args(type_)[0])
+    if origin is Literal:
+        return get_args(type_)
+    if origin in (Union, UnionType):
+        return tuple(value for member in get_args(type_) for value in _allowed(member))
+    if isinstance(type_, type) and issubclass(type_, Enum):
+        return tuple(member.value for member in type_)
+    tag = getattr(getattr(type_, "__struct_config__", None), "tag", None)
+    return () if tag is None else (tag,)
 
 
 def _inner(value: Any, type_: Any) -> Any:

@@ -2,16 +2,15 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from receiver.delivery.opening import TARGET_SECONDS, open_ticket
+from receiver.delivery.opening import open_ticket
 from receiver.delivery.opening_grafana import open_grafana
-from receiver.delivery.targets import Check, Checks, checking
-from receiver.delivery.targets.grafana import GrafanaAnnotations
+from receiver.delivery.targets import Check, checking
 from receiver.law import freshness
 from receiver.law.provisions import JST, Text
 from receiver.law.rulebook import Rulebook
@@ -19,9 +18,8 @@ from receiver.law.wording import clock_time
 from receiver.model import Clock
 from receiver.observation import reach
 from receiver.observation.reach import Reached
-from receiver.operations import target_checks
 from receiver.settings import GrafanaSettings, SecretUnreadable, Settings
-from receiver.settings.tickets import Ticket
+from receiver.settings.tickets import FollowedTicket, Ticket
 from receiver.storage import heartbeat
 from receiver.storage.database import Database, StoreUnavailable
 
@@ -60,9 +58,9 @@ def examine(settings: Settings, rulebooks: tuple[Rulebook, ...], clock: Clock) -
     for peer in settings.alertmanagers:
         yield from _named(f"alertmanager {peer.url}", _answered(reach.alertmanager(peer, clock), "alertmanagers"))
     for grafana in settings.grafanas:
-        yield from _grafana(grafana)
+        yield from _grafana(grafana, clock)
     for ticket in settings.tickets:
-        yield from _named(f"target {ticket.name}", _ticket(ticket, clock))
+        yield from _named(f"target {ticket.name}", of_ticket(ticket, clock))
 
 
 def _named(name: str, checks: Iterable[Check]) -> Iterator[Finding]:
@@ -119,7 +117,7 @@ def _room(path: Path) -> Check:
 def _rules(rulebooks: tuple[Rulebook, ...], clock: Clock) -> Iterator[Finding]:
     """By the day on which somebody must look whether the law has changed, and whether one is for today at all."""
     now = clock()
-    today = now.astimezone(JST).date()
+    today = _today(clock)
     covering = Text("今日に適用される規則がある", "a rulebook is in force today")
     in_force = any(book.covers(today) for book in rulebooks)
     none = Text(f"{today}に適用されるものがありません", f"none covers {today}")
@@ -156,29 +154,33 @@ def _answered(one: Reached, key: str) -> Iterator[Check]:
     yield Check(_CLOCK, fault, _NTP, is_warning=abs(one.ahead) <= FAR_AHEAD)
 
 
-def _ticket(ticket: Ticket, clock: Clock) -> Iterator[Check]:
+def of_ticket(ticket: Ticket, clock: Clock) -> Iterator[Check]:
+    """What can be asked of this ticket system, after whether tickets are found there: without that, nothing else matters."""
     try:
         target = open_ticket(ticket, clock)
     except (SecretUnreadable, ValueError) as error:
         yield _unfit(error)
         return
-    yield from (
-        target.checks() if isinstance(target, Checks) else target_checks.checks(ticket, target, clock().astimezone(JST).date())
-    )
+    if isinstance(ticket, FollowedTicket) and target.reads:
+        check = checking.search(target)
+        yield check
+        if check.fault:
+            return
+    yield from target.checks(_today(clock))
 
 
-def _grafana(grafana: GrafanaSettings) -> Iterator[Finding]:
-    """By the API that every version has, also where the newer one is written to: dashboards and token are the same."""
+def _grafana(grafana: GrafanaSettings, clock: Clock) -> Iterator[Finding]:
     try:
-        token, _ = grafana.token.read().reveal(), open_grafana(grafana)
+        targets = open_grafana(grafana)
     except (SecretUnreadable, ValueError) as error:
         yield from _named(f"target {grafana.name}", [_unfit(error)])
         return
-    for name, place in grafana.targets.items():
-        target = GrafanaAnnotations(
-            name, grafana.url, token, place.dashboard_uid, place.panel_id, TARGET_SECONDS, org_id=grafana.org_id
-        )
-        yield from _named(f"target {name}", target.checks())
+    for _, target in targets:
+        yield from _named(f"target {target.name}", target.checks(_today(clock)))
+
+
+def _today(clock: Clock) -> date:
+    return clock().astimezone(JST).date()
 
 
 def _unfit(error: Exception) -> Check:

@@ -36,7 +36,7 @@ T = TypeVar("T")
 EQUIPMENT = "DRILL-訓練"
 _USERS, _LASTING = 10_000_000, timedelta(days=3)
 """Major by every row of the table."""
-_WHY = "訓練（art58 drill）/ drill"
+_WHY = "art58 drill"
 _POLL_SECONDS, _POST_SECONDS = 0.2, 10.0
 
 
@@ -188,7 +188,7 @@ class Run:
                 listed = store.listed(connection, ("open", "recovering"), 1000)
             return next((one for one in listed if self._equipment in one.units or one.equipment == self._equipment), None)
 
-        self._incident = self._until(found, "no incident came of it. Is art58 serve running on this store?")
+        self._incident = self._until(found, lambda: "no incident came of it. Is art58 serve running on this store?")
         return self._incident.id
 
     def _marked(self) -> str:
@@ -207,7 +207,7 @@ class Run:
                 latest = store.latest_assessments(connection, [self._id])[self._id]
             return next((f"assessment {one.number}" for one in latest if one.verdict == Verdict.MAJOR), None)
 
-        return self._until(judged, "it was not judged anew")
+        return self._until(judged, lambda: "it was not judged anew")
 
     def _due(self) -> list[tuple[str, str]]:
         if self._incident is None:
@@ -238,8 +238,11 @@ class Run:
             done = row.state in ("sent", "unsure") and row.remote_id and (row.remembered.was_over or not over)
             return row.remote_id if done else None
 
-        last = self._rows.get(key)
-        return self._until(sent, f"it is not there. Last error: {last.last_error if last else 'none'}")
+        def missing() -> str:
+            last = self._rows.get(key)
+            return f"it is not there. Last error: {(last and last.last_error) or 'none'}"
+
+        return self._until(sent, missing)
 
     def _resolved(self) -> str:
         """Dismissed by an act in the end: else a recovery would have to hold for `hold_seconds` before it is believed."""
@@ -251,7 +254,7 @@ class Run:
                 known = store.get(connection, self._id)
             return known if known and known.state != "open" else None
 
-        self._until(recovered, "the incident goes on")
+        self._until(recovered, lambda: "the incident goes on")
         return f"acts {over}, {self._state(Dismissed())}"
 
     @property
@@ -260,10 +263,10 @@ class Run:
             raise _Failed("there is no incident")
         return self._incident.id
 
-    def _until(self, ask: Callable[[], T | None], else_: str) -> T:
+    def _until(self, ask: Callable[[], T | None], else_: Callable[[], str]) -> T:
         deadline = time.monotonic() + self._wait.total_seconds()
         while not (found := ask()):
             if time.monotonic() > deadline:
-                raise _Failed(f"not within {self._wait.total_seconds():g} s: {else_}")
+                raise _Failed(f"not within {self._wait.total_seconds():g} s: {else_()}")
             time.sleep(_POLL_SECONDS)
         return found

@@ -14,8 +14,8 @@ from msgspec import Meta
 
 from receiver.law import deadlines
 from receiver.law.conference import BusinessHours
+from receiver.settings.tickets import PLACE_OF, Ticket, secrets_of
 from receiver.settings.tickets import DirectoryTicket as DirectoryTicket
-from receiver.settings.tickets import Ticket, secrets_of
 from receiver.settings.tickets import WebhookTicket as WebhookTicket
 from receiver.settings.types import FilePath as FilePath
 from receiver.settings.types import Name as Name
@@ -372,6 +372,7 @@ def complaints(settings: Settings) -> list[Complaint]:
         if ticket.name in names:
             found.append((("tickets", number, "name"), f"{ticket.name!r} is taken", "Give every target a name of its own"))
         names.add(ticket.name)
+    found += _same_place_complaints(settings)
     quiet = settings.duties.quiet_window
     if quiet and quiet.begins == quiet.ends:
         cure = "Give two times, or leave the window out"
@@ -401,7 +402,7 @@ def _grafana_complaints(settings: Settings) -> list[Complaint]:
     found: list[Complaint] = []
     names: set[str] = set()
     for number, grafana in enumerate(settings.grafanas):
-        at = _grafana_key(settings, number)
+        at = grafana_key(settings, number)
         if grafana.name in names:
             found.append(((*at, "name"), f"{grafana.name!r} is taken", "Give every Grafana a name of its own"))
         names.add(grafana.name)
@@ -433,7 +434,29 @@ def _place_complaints(at: _Place, places: tuple[GrafanaPlace, ...]) -> list[Comp
     return found
 
 
-def _grafana_key(settings: Settings, number: int) -> _Place:
+def _same_place_complaints(settings: Settings) -> list[Complaint]:
+    """What two make in one place is found by both, and each would follow what the other made."""
+    found: list[Complaint] = []
+    known: dict[Any, str] = {}
+    places: list[tuple[_Place, Any, str]] = [
+        ((*grafana_key(settings, number), "url"), (one.url.rstrip("/"), one.org_id, one.token, place), one.name)
+        for number, one in enumerate(settings.grafanas)
+        for place in {(place.dashboard_uid, place.panel_id) for place in one.targets.values()}
+    ]
+    for number, ticket in enumerate(settings.tickets):
+        if keys := PLACE_OF.get(type(ticket)):
+            place = (type(ticket), *(str(getattr(ticket, key)).rstrip("/") for key in keys))
+            places.append((("tickets", number, keys[-1]), place, ticket.name))
+    for at, place, name in places:
+        if known.get(place, name) != name:
+            cure = "Give both together as one, or this one a place of its own"
+            found.append((at, f"is where {known[place]!r} writes: each would take the other's for its own", cure))
+        known.setdefault(place, name)
+    return found
+
+
+def grafana_key(settings: Settings, number: int) -> _Place:
+    """Where this Grafana stands in the file: one may stand there without a list."""
     return ("grafana",) if isinstance(settings.grafana, GrafanaSettings) else ("grafana", number)
 
 
@@ -562,7 +585,7 @@ def secrets(settings: Settings) -> list[tuple[_Place, SecretRef]]:
         (("prometheus", "bearer_token"), settings.prometheus.bearer_token),
         (("prometheus", "basic", "password"), settings.prometheus.basic.password if settings.prometheus.basic else None),
     ]
-    places += [((*_grafana_key(settings, n), "token"), one.token) for n, one in enumerate(settings.grafanas)]
+    places += [((*grafana_key(settings, n), "token"), one.token) for n, one in enumerate(settings.grafanas)]
     for n, one in enumerate(settings.alertmanagers):
         places.append((("alertmanagers", n, "bearer_token"), one.bearer_token))
         places.append((("alertmanagers", n, "basic", "password"), one.basic.password if one.basic else None))

@@ -301,6 +301,19 @@ Ticket = (
 """Every kind of ticket system; `kind` says which."""
 
 
+PLACE_OF: dict[type[TicketSettings], tuple[str, ...]] = {
+    DirectoryTicket: ("path",),
+    JiraCloudTicket: ("url", "project"),
+    JiraServerTicket: ("url", "project"),
+    ServiceNowTicket: ("url", "table"),
+    BacklogTicket: ("url", "project_id"),
+    RedmineTicket: ("url", "key_field"),
+    GitHubTicket: ("url", "repository"),
+    GitLabTicket: ("url", "project"),
+}
+"""By which keys it is told where tickets are sought: two with the same would find each other's."""
+
+
 def secrets_of(ticket: TicketSettings) -> dict[str, SecretRef]:
     """Where its secrets lie, by the name of the setting."""
     values = {field.name: getattr(ticket, field.name) for field in msgspec.structs.fields(ticket)}

@@ -1,5 +1,6 @@
 """The ledger: one row per incident x target x object. A row is claimed, on disk, before the first call to the other side."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -15,6 +16,9 @@ Failed = Literal["owed", "dead"]
 CLAIM = timedelta(seconds=60)
 """How long a claim holds without a word from its holder: longer than any call to a target may take."""
 
+_FURTHEST = timedelta(days=1, hours=1)
+"""Nothing waits for longer; what seems to was put off by a clock that was put back since."""
+
 
 def want(connection: Connection, delivery: Delivery) -> None:
     """Owe this: insert the row, or raise what an existing row owes. Doing it twice changes nothing."""
@@ -28,7 +32,6 @@ def want(connection: Connection, delivery: Delivery) -> None:
                 object=delivery.object,
                 wanted=delivery.wanted,
                 sent=0,
-                resolve=delivery.resolve,
                 state="owed",
                 attempts=0,
                 next_attempt_at=delivery.next_attempt_at,
@@ -36,7 +39,7 @@ def want(connection: Connection, delivery: Delivery) -> None:
             )
         )
     elif known.wanted < delivery.wanted:
-        values: dict[str, Any] = {"wanted": delivery.wanted, "resolve": delivery.resolve}
+        values: dict[str, Any] = {"wanted": delivery.wanted}
         # a dead letter gets another try with the news; one that waits goes on waiting, as the target may have asked it to, and a
         # claimed one is released by its holder, who sees the raised number
         if known.state not in ("owed", "claimed"):
@@ -78,33 +81,27 @@ def keep(
 
 def succeed(connection: Connection, delivery: Delivery, remote_id: str, now: datetime) -> None:
     """Owe a thing that goes on from this one, which is `remote_id` on the other side."""
-    successor = msgspec.structs.replace(
-        delivery, object=delivery.successor, next_attempt_at=now, remembered=Remembered(continues=remote_id)
-    )
-    want(connection, successor)
+    successor = msgspec.structs.replace(delivery, remote_id=remote_id).next
+    want(connection, msgspec.structs.replace(successor, next_attempt_at=now))
 
 
 def record_sent(
-    connection: Connection, delivery: Delivery, holder: str, number: int, again_at: datetime | None, now: datetime
+    connection: Connection, delivery: Delivery, holder: str, number: int, remembered: Remembered, now: datetime
 ) -> None:
-    """The other side has it as of assessment `number`. More may be wanted by now; else it is looked at once more at `again_at`."""
+    """The other side has it as of assessment `number`. More may be wanted by now; else it is looked at once more if it is unsure.
+
+    Where it was taken without its mapped fields only, `last_error` goes on saying why.
+    """
     row = connection.execute(select(table.c.wanted).where(_held(delivery, holder))).first()
     if row is None:
         return  # the claim ran out and another holder has it: that one records
+    again_at = remembered.unsure_until
     state = "owed" if row.wanted > number else "unsure" if again_at else "sent"
-    connection.execute(
-        update(table)
-        .where(_key(delivery))
-        .values(
-            state=state,
-            sent=number,
-            attempts=0,
-            next_attempt_at=again_at or now,
-            claimed_by=None,
-            claimed_until=None,
-            last_error=None,
-        )
-    )
+    values: dict[str, Any] = {"state": state, "sent": number, "attempts": 0, "next_attempt_at": again_at or now}
+    if not remembered.without_fields:
+        values["last_error"] = None
+    released = update(table).where(_key(delivery)).values(claimed_by=None, claimed_until=None, **values)
+    connection.execute(released)
 
 
 def record_failed(
@@ -129,10 +126,17 @@ def count_by_state(connection: Connection) -> dict[tuple[str, str], int]:
     return {(target, state): number for target, state, number in connection.execute(query)}
 
 
+def count_dead(connection: Connection, incident_ids: Iterable[str]) -> Counter[str]:
+    """How many dead letters each of these incidents has."""
+    query = select(table.c.incident_id).where(table.c.state == "dead", table.c.incident_id.in_(list(incident_ids)))
+    return Counter(connection.scalars(query))
+
+
 def _due(target: str, now: datetime) -> Any:
     # what was not tried yet is due at once, and no claim is for so long: the clock may have been put back since
-    owed = and_(table.c.state == "owed", or_(table.c.next_attempt_at <= now, table.c.attempts == 0))
-    unsure = and_(table.c.state == "unsure", table.c.next_attempt_at <= now)
+    waited = or_(table.c.next_attempt_at <= now, table.c.next_attempt_at > now + _FURTHEST)
+    owed = and_(table.c.state == "owed", or_(waited, table.c.attempts == 0))
+    unsure = and_(table.c.state == "unsure", waited)
     abandoned = and_(table.c.state == "claimed", or_(table.c.claimed_until <= now, table.c.claimed_until > now + 2 * CLAIM))
     # the states by themselves too: by them the index leaves out all that was sent long ago
     return and_(table.c.target == target, table.c.state.in_(("owed", "unsure", "claimed")), or_(owed, unsure, abandoned))
@@ -160,20 +164,19 @@ def listed(connection: Connection, most: int, *, target: str | None = None, stat
     return [_delivery(row) for row in connection.execute(query.limit(most))]
 
 
-def dead(connection: Connection, *, target: str | None = None, incident_id: str | None = None) -> list[Delivery]:
-    """The dead letters, of this target or this incident where named."""
-    query = select(table).where(_of(target=target, incident_id=incident_id, state="dead"))
-    return [_delivery(row) for row in connection.execute(query.order_by(table.c.incident_id, table.c.target, table.c.object))]
-
-
 def replay(connection: Connection, now: datetime, *, target: str | None = None, incident_id: str | None = None) -> list[Delivery]:
-    """Owe the dead letters anew, at once and with all attempts before them; as they were. Mapped fields are tried again, too."""
-    found = dead(connection, target=target, incident_id=incident_id)
+    """Owe the dead letters anew, of this target or this incident where named, at once and with all attempts before them; likewise
+    what was taken without its mapped fields only: these are tried again. They are returned as they were.
+    """
+    without_fields = and_(table.c.state.in_(("sent", "unsure")), table.c.last_error.is_not(None))
+    query = select(table).where(_of(target=target, incident_id=incident_id), or_(table.c.state == "dead", without_fields))
+    ordered = query.order_by(table.c.incident_id, table.c.target, table.c.object)
+    found = [_delivery(row) for row in connection.execute(ordered.with_for_update())]
     for delivery in found:
-        remembered = msgspec.structs.replace(delivery.remembered, without_fields=False)
+        remembered = msgspec.structs.replace(delivery.remembered, without_fields=False, number=0)  # so that all is written again
         connection.execute(
             update(table)
-            .where(_key(delivery), table.c.state == "dead")
+            .where(_key(delivery))
             .values(
                 state="owed",
                 attempts=0,

@@ -174,7 +174,6 @@ deliveries = Table(
     Column("object", Text, primary_key=True),
     Column("wanted", Integer, nullable=False),
     Column("sent", Integer, nullable=False),
-    Column("resolve", Boolean, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Moment, nullable=False),

@@ -6,6 +6,7 @@ from operator import itemgetter
 from flask import Blueprint, Response, render_template
 
 from receiver.catalogue import Catalogue
+from receiver.delivery import standing as deliveries_standing
 from receiver.delivery import words
 from receiver.incidents import overview
 from receiver.intake.authentication import Gate
@@ -51,6 +52,7 @@ def blueprint(
                 (Text("終結", "Closed"), closed[:MOST_CLOSED], len(closed) > MOST_CLOSED),
             ],
             marks=words.marks,
+            is_drill_over=words.is_drill_over,
             states=words.STATES,
             services=catalogue.by_name,
             verdicts=VERDICTS,
@@ -77,6 +79,7 @@ def blueprint(
             "incident.html",
             incident=found,
             verdict=VERDICTS[gravest([*latest, near] if near else latest).verdict],
+            glance=overview.glance(found, latest, standing, sum(row.state == "dead" for row in sent)),
             marks=words.marks(found, standing),
             notes=words.notes(found, alerts, standing),
             by_alerts=words.by_alerts(found, alerts, standing),
@@ -94,7 +97,9 @@ def blueprint(
             deed_in_words=deed_in_words,
             alerts=alerts[:MOST_ALERTS],
             alerts_left_out=max(0, len(alerts) - MOST_ALERTS),
-            deliveries=sent,
+            deliveries=sorted(sent, key=lambda row: row.state != "dead"),
+            standing=deliveries_standing,
+            lacks_fields=any(map(deliveries_standing.lacks_fields, sent)),
             services=catalogue.by_name,
             now=now,
             overdue=overdue(rulebooks, now),

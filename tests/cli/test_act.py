@@ -194,6 +194,21 @@ def test_what_is_restored_is_closed_and_opened_again(act: Desk) -> None:
     assert act.incident().state == "open"
 
 
+def test_what_is_closed_promises_no_more_of_its_ticket_than_is_done(act: Desk) -> None:
+    act.put(msgspec.structs.replace(act.incident(), state="restored", restored_at=NOW - timedelta(minutes=5)))
+    said = act("close", ID).stdout
+    assert "its ticket is closed where close_when_over is set and nobody took it over, else" in said
+    assert "チケットは、close_when_over が有効で誰も引き受けていなければ完了し、そうでなければ" in said
+
+
+def test_who_closes_too_early_is_told_from_when_by_the_hold_of_the_configuration(act: Desk) -> None:
+    act("times", ID, "--restored", "2026-11-21 12:58")
+    act.put(msgspec.structs.replace(act.incident(), state="recovering", restored_at=NOW - timedelta(minutes=2)))
+    said = act("close", ID).stderr
+    assert "Wait until its recovery has held (hold_seconds), 2026-11-21 13:58:00 JST at the earliest" in said
+    assert "2026-11-21 13:58:00 JST以降" in said
+
+
 def test_another_failure_of_the_same_service_is_opened_apart_though_its_equipment_is_not_known(act: Desk) -> None:
     words = ("open", "--service", "voice", "--started", "2026-11-21 12:10", "--apart")
     answer = json.loads(act(*words, "--json").stdout)

@@ -145,7 +145,17 @@ MATCH = "match: ['service=\"voice\"']"
 URL = "  url: http://127.0.0.1:9090\n"
 HTTPS = "  url: https://127.0.0.1:9090\n"
 TOKEN = "secrets/webhook-token"
+REDMINE = f"""  - name: redmine
+    kind: redmine
+    url: http://127.0.0.1:3000
+    api_key: {{file: {TOKEN}}}
+    project: noc
+    key_field: 7
+    open_status_id: 1
+    closed_status_id: 5
+"""
 FACT = "this fact decides the row and is missing"
+GRAFANA = "url: http://127.0.0.1:3000, token: {file: secrets/grafana-token}"
 
 BAD: dict[str, tuple[str, int, str, str, str]] = {
     # the types say it
@@ -213,7 +223,7 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         8,
         "services[0].kind",
         "invalid enum value 'telephone'",
-        "Correct the value",
+        "Write one of voice, ",
     ),
     "bad service name": (
         changed("name: voice", "name: Voice 1"),
@@ -274,7 +284,13 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         for name, section, key, wrong, cure in (
             ("no span", "spans: []", "spans", "expected `array` of length >= 1", "Correct the value"),
             ("no day worked", "weekdays: []", "weekdays", "expected `array` of length >= 1", "Correct the value"),
-            ("no day of the week", "weekdays: [mon, monday]", "weekdays[1]", "invalid enum value 'monday'", "Correct the value"),
+            (
+                "no day of the week",
+                "weekdays: [mon, monday]",
+                "weekdays[1]",
+                "invalid enum value 'monday'",
+                "Write one of mon, tue",
+            ),
             (
                 "a clock time and a line end",
                 'spans: [{opens: "09:00\\n", closes: "17:00"}]',
@@ -344,7 +360,7 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
     "header that is a number": (
         changed(URL, f"{URL}  headers: {{X-Scope-OrgID: 42}}\n"),
         3,
-        "prometheus.headers",
+        "prometheus.headers.X-Scope-OrgID",
         "expected `str`, got `int`",
         "Correct the value",
     ),
@@ -395,7 +411,35 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         13,
         "tickets[0].kind",
         "invalid value 'fax'",
-        "Correct the value",
+        "Write one of directory, webhook, jira_cloud",
+    ),
+    "no kind of ticket": (
+        MINIMAL + "tickets:\n  - name: desk\n    path: a\n",
+        12,
+        "tickets[0]",
+        "object missing required field `kind`",
+        "Write one of directory, webhook, jira_cloud",
+    ),
+    "word that is none of those known": (
+        MINIMAL + "tickets:\n  - name: desk\n    kind: directory\n    path: a\n    send:\n      verdicts:\n        - majr\n",
+        17,
+        "tickets[0].send.verdicts[0]",
+        "invalid enum value 'majr'",
+        "Write one of major, near_miss, periodic",
+    ),
+    "key of a map that is none of those known": (
+        MINIMAL + f"tickets:\n{REDMINE}    priority:\n      majr: 5\n",
+        21,
+        "tickets[0].priority.majr",
+        "invalid enum value 'majr'",
+        "Write one of major, candidate, near_miss",
+    ),
+    "a template that ends too early": (
+        MINIMAL + f"tickets:\n{REDMINE}    fields:\n      due_date: '{{{{ due_on'\n",
+        21,
+        "tickets[0].fields.due_date",
+        "expected 'end of print statement'",
+        "Correct it; its text is a template",
     ),
     "colon in a user name": (
         changed(
@@ -629,6 +673,17 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "'grafana' is taken",
         "a name of its own",
     ),
+    **{
+        f"no service: {key}": (MINIMAL + text, 11, key, "'tv' is no service of the catalogue", "Known are voice")
+        for key, text in {
+            "tickets[0].send.services[0]": "tickets: [{name: desk, kind: directory, path: a, send: {services: [tv]}}]\n",
+            "grafana.places[0].services[1]": f"grafana: {{{GRAFANA}, places: [{{services: [voice, tv]}}]}}\n",
+            "grafana[1].places[1].services[0]": (
+                f"grafana: [{{{GRAFANA}}}, {{{GRAFANA}, name: b, org_id: 2, "
+                "places: [{}, {name: c, dashboard_uid: d, services: [tv]}]}]\n"
+            ),
+        }.items()
+    },
     "rulebook missing": (
         MINIMAL + "rulebooks:\n  - none.yaml\n",
         12,
@@ -721,6 +776,7 @@ def test_a_fault_is_one_line_for_people(check: Check, file: Path, text: str, lin
     fault, summary = result.stderr.splitlines()
     assert (result.exit_code, result.stdout) == (1, "")
     assert fault.startswith(f"{file}:{line}: {key or 'file'}: ")
+    assert ".. " not in fault
     assert summary == "1 fault(s): the file is refused"
 
 

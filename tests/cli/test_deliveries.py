@@ -67,7 +67,6 @@ class Desk:
             given["object"],
             wanted=given["wanted"],
             sent=0,
-            resolve=False,
             state="owed",
             attempts=0,
             next_attempt_at=NOW,
@@ -80,7 +79,7 @@ class Desk:
             assert claimed
             ledger.keep(connection, claimed, "one", given["remote_id"], given["remembered"], NOW)
             if state == "sent":
-                ledger.record_sent(connection, claimed, "one", given["wanted"], None, LATER + timedelta(hours=1))
+                ledger.record_sent(connection, claimed, "one", given["wanted"], Remembered(), LATER + timedelta(hours=1))
             elif state == "dead" or state == "owed":
                 ledger.record_failed(connection, claimed, "one", given["error"], state, LATER)  # type: ignore[arg-type]
 
@@ -114,9 +113,11 @@ def test_the_list_shows_a_row_with_its_times_in_japan_and_what_the_other_side_sa
     found = desk()
 
     assert found.exit_code == 0, found.output
-    line = found.stdout.splitlines()[1]
-    for part in ("inc-1", "lab", "ticket", "未送付 / owed", "3/0", "2026-11-21 13:10:00 JST", "7", "lab: answered 503 (down)"):
+    _, line, *below = found.stdout.splitlines()
+    assert line.split("  ")[0] == "未送付 / owed"
+    for part in ("inc-1", "lab", "ticket", "3/0", "7"):
         assert part in line
+    assert below == ["    次回 / next: 2026-11-21 13:10:00 JST", "    lab: answered 503 (down)"]
 
 
 def test_dead_letters_are_listed_first(desk: Desk) -> None:
@@ -147,8 +148,55 @@ def test_what_the_other_side_said_cannot_forge_a_line_or_colour_the_terminal(des
 
     said = desk().stdout
 
-    assert len(said.splitlines()) == 2
+    assert len(said.splitlines()) == 3
     assert "\x1b" not in said
+
+
+def test_what_was_taken_without_its_mapped_fields_says_so_with_the_reason(desk: Desk) -> None:
+    desk.put("owed", target="lab", remote_id="7", error="lab: answered 400 (no such weight)")
+    lacking = Remembered(without_fields=True)
+    with desk.database.write() as connection:
+        claimed = ledger.claim(connection, "lab", "one", LATER)
+        assert claimed
+        ledger.keep(connection, claimed, "one", "7", lacking, LATER)
+        ledger.record_sent(connection, claimed, "one", 3, lacking, LATER)
+
+    said = desk().stdout
+
+    assert "送付済み（設定した項目なし） / sent without its mapped fields: lab: answered 400 (no such weight)" in said
+    (row,) = desk.told()["deliveries"]
+    assert (row["state"], row["without_fields"]) == ("sent", True)
+
+
+def test_a_row_with_what_is_below_it_fits_into_a_terminal_of_120_columns(desk: Desk) -> None:
+    id_ = "20261121-q7k2majora"
+    with desk.database.write() as connection:
+        store.save(connection, incident(id=id_))
+    for target in ("redmine-noc", "grafana"):
+        desk.put("dead", id_, target=target, object="annotation.major", remote_id="1234567")
+
+    assert max(len(line.encode("euc_jp")) for line in desk().stdout.splitlines()) <= 120
+
+
+def test_a_list_for_a_target_that_does_not_exist_names_those_that_do(desk: Desk) -> None:
+    found = desk("--target", "lob")
+
+    assert found.exit_code == 1
+    assert "desk, lab" in found.stderr
+
+
+def test_what_was_owed_to_a_target_that_is_configured_no_more_can_still_be_listed(desk: Desk) -> None:
+    desk.put("dead", target="gone")
+
+    assert [row["target"] for row in desk.told("--target", "gone")["deliveries"]] == ["gone"]
+    assert desk.told("--target", "gone", "--state", "sent")["deliveries"] == []
+
+
+def test_who_asks_for_a_list_is_told_that_the_plain_command_is_one(desk: Desk) -> None:
+    found = desk("list")
+
+    assert found.exit_code == 2
+    assert "plain `art58 deliveries`" in found.stderr
 
 
 def test_no_more_rows_than_fit_are_listed_and_that_there_are_more_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +254,7 @@ def test_a_replay_tries_the_mapped_fields_again_and_keeps_what_is_known_of_the_t
     desk("replay", "--all-dead")
 
     row = desk.rows()["inc-1", "lab"]
-    assert row.remembered == msgspec.structs.replace(remembered, without_fields=False)
+    assert row.remembered == msgspec.structs.replace(remembered, without_fields=False, number=0)
     assert row.remote_id == "7"
 
 
@@ -360,6 +408,26 @@ def test_a_preview_is_in_words_for_persons(desk: Desk) -> None:
 
     assert "lab ticket: 新規作成 / create" in said
     assert 'field labels = ["a58:inc-1"' in said
+
+
+def test_a_preview_of_what_was_sent_still_shows_what_it_says(desk: Desk) -> None:
+    desk.assess()
+    desk.put("sent", target="lab", remote_id="7", remembered=Remembered(number=3, written={"title": "t"}))
+
+    said = desk("preview", "inc-1", "--target", "lab").stdout
+
+    assert "the newest was sent" in said
+    assert "42,000" in said
+
+
+def test_a_preview_of_what_is_not_due_shows_what_it_would_say(desk: Desk) -> None:
+    desk.assess(verdict=Verdict.NONE)
+
+    said = desk("preview", "inc-1", "--target", "lab").stdout
+
+    assert "nothing is due there" in said
+    assert "title: 現時点で報告の基準に達していない" in said
+    assert "  | " in said
 
 
 def test_a_preview_before_the_first_assessment_is_refused_with_what_to_do(desk: Desk) -> None:

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from receiver.cli import incidents as listing
 from receiver.cli import main
 from receiver.law.verdict import Verdict
-from receiver.model import Incident
+from receiver.model import Delivery, Incident
+from receiver.storage import deliveries
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 from tests.apps import empty_store, incident
@@ -36,6 +37,14 @@ class House:
             store.save(connection, msgspec.structs.replace(its, **(changes or {})))
             store.append(connection, assessment(incident_id=id_, **judged))
 
+    def gives_up(self, id_: str) -> None:
+        """A ticket about it is a dead letter."""
+        with self.database.write() as connection:
+            row = Delivery(id_, "desk", "ticket", 1, 0, "owed", 0, STARTED_AT)
+            deliveries.want(connection, row)
+            assert deliveries.claim(connection, "desk", "one", STARTED_AT)
+            deliveries.record_failed(connection, row, "one", "desk: answered 401", "dead", STARTED_AT)
+
     def __call__(self, *words: str) -> Result:
         return CliRunner().invoke(main, ["incidents", "--config", str(self.config), *words])
 
@@ -51,17 +60,19 @@ CLOSED = {"state": "closed", "restored_at": RESTORED_AT, "closed_at": RESTORED_A
 
 
 def test_what_goes_on_is_listed_in_a_table_with_what_may_be_major_first(house: House) -> None:
-    house.known("20261121-periodicaa", minute=5, verdict=Verdict.PERIODIC)
+    house.known("20261121-periodicaa", minute=5, verdict=Verdict.PERIODIC, major_expected_at=None)
     house.known("20261121-majoraaaaa", minute=1)
     house.known("20261121-closedaaaa", minute=9, changes=CLOSED)
     run = house()
     assert (run.exit_code, run.stderr) == (0, "")
-    heading, first, second = run.stdout.splitlines()
+    heading, first, verdict, second, other = run.stdout.splitlines()
     assert heading.startswith("番号 / ID")
     assert first.startswith("20261121-majoraaaaa  2026-11-21 12:00:00 JST  発生中 / open")
     assert "voice 42,000" in first
-    assert first.endswith("重大な事故に該当する可能性（要判断） / may apply as a major accident (重大な事故): a person decides")
+    assert verdict == "    重大な事故に該当する可能性（要判断） / may apply as a major accident (重大な事故): a person decides"
     assert second.startswith("20261121-periodicaa")
+    assert "may belong in the periodic report" in other
+    assert max(len(line.encode("euc_jp")) for line in run.stdout.splitlines()) <= 120
     # one under the other: Japanese is twice as wide, and has two bytes in EUC
     assert len(heading.split("役務")[0].encode("euc_jp")) == len(first.split("voice")[0].encode("euc_jp"))
 
@@ -70,13 +81,14 @@ def test_with_all_the_closed_ones_come_after(house: House) -> None:
     house.known("20261121-closedaaaa", minute=9, changes=CLOSED)
     house.known("20261121-dismissed1", minute=8, changes=CLOSED | {"dismissed": True})
     house.known("20261121-openaaaaaa", verdict=Verdict.NONE)
-    ids = [line.split()[0] for line in house("--all").stdout.splitlines()[1:]]
+    ids = [line.split()[0] for line in house("--all").stdout.splitlines() if line.startswith("2026")]
     assert ids == ["20261121-openaaaaaa", "20261121-closedaaaa", "20261121-dismissed1"]
     assert "【誤報として取下げ】" in house("--all").stdout
 
 
 def test_machines_get_json(house: House) -> None:
     house.known("20261121-openaaaaaa", verdict=Verdict.INDETERMINATE, measured=False, affected_users=None, candidate=True)
+    house.gives_up("20261121-openaaaaaa")
     assert json.loads(house("--json").stdout) == {
         "ok": True,
         "incidents": [
@@ -87,15 +99,47 @@ def test_machines_get_json(house: House) -> None:
                 "restored_at": None,
                 "verdict": "indeterminate",
                 "urgent": True,
+                "major_expected_at": "2026-11-21T04:00:00Z",
+                "major_on_trend_at": None,
                 "impacts": [{"service": "voice", "verdict": "indeterminate", "affected_users": None, "measured": False}],
                 "units": ["mme-1"],
                 "joined_to": None,
                 "dismissed": False,
                 "drill": False,
+                "dead_letters": 1,
             }
         ],
         "has_more": False,
     }
+
+
+SOON = STARTED_AT + timedelta(hours=1)
+
+
+def test_when_it_may_become_major_is_told_by_the_sooner_of_time_alone_and_trend(house: House) -> None:
+    its: dict[str, Any] = {"verdict": Verdict.PERIODIC, "major_since": None, "candidate": True}
+    house.known("20261121-timeaaaaaa", minute=2, major_expected_at=SOON, **its)
+    house.known("20261121-trendaaaaa", minute=1, major_expected_at=RESTORED_AT, major_on_trend_at=SOON, **its)
+    lines = house().stdout.splitlines()
+    assert [line for line in lines if "threshold" in line] == [
+        "    基準到達の見込み / threshold expected: 2026-11-21 13:00:00 JST",
+        "    現在の傾向での基準到達の見込み / threshold expected on the present trend: 2026-11-21 13:00:00 JST",
+    ]
+    told = json.loads(house("--json").stdout)["incidents"][1]
+    assert (told["major_expected_at"], told["major_on_trend_at"]) == ("2026-11-21T04:30:00Z", "2026-11-21T04:00:00Z")
+
+
+def test_what_may_be_major_already_or_was_no_incident_has_no_time_at_which_it_may(house: House) -> None:
+    house.known("20261121-majoraaaaa", major_expected_at=SOON)
+    house.known("20261121-dismissed1", changes={"dismissed": True}, verdict=Verdict.PERIODIC, major_expected_at=SOON)
+    assert "threshold expected" not in house().stdout
+
+
+def test_a_dead_letter_is_told_with_the_command_that_lists_it(house: House) -> None:
+    house.known("20261121-deadaaaaaa")
+    house.known("20261121-wellaaaaaa")
+    house.gives_up("20261121-deadaaaaaa")
+    assert house().stdout.count("不達 / dead letters: 1 (art58 deliveries --state dead)") == 1
 
 
 def test_more_than_are_shown_are_not_hidden(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +170,7 @@ def test_what_others_wrote_into_labels_does_not_reach_the_terminal(house: House)
     house.known("20261121-hostileaaa", changes={"units": (hostile,)}, service=hostile)
     run = house()
     assert not {"\x1b", "\x07", "\u202e"} & set(run.stdout)
-    assert len(run.stdout.splitlines()) == 2
+    assert len(run.stdout.splitlines()) == 3
 
 
 def test_without_a_store_none_is_made(house: House, tmp_path: Path) -> None:

@@ -72,6 +72,20 @@ class Redmine:
         with closing(sqlite3.connect(self._database, timeout=PATIENCE)) as connection, connection:
             yield connection
 
+    @contextmanager
+    def without(self, permission: str) -> Iterator[None]:
+        """The role of the receiver's user lacks it, and what would do as well."""
+        own = permission.replace("edit_", "edit_own_")
+        lacks = f"replace(replace(permissions, '- :{permission}\n', ''), '- :{own}\n', '')"
+        with self.database() as database:
+            ((role, permissions),) = database.execute("SELECT id, permissions FROM roles WHERE name = 'Manager'")
+            database.execute(f"UPDATE roles SET permissions = {lacks} WHERE id = ?", (role,))  # noqa: S608
+        try:
+            yield
+        finally:
+            with self.database() as database:
+                database.execute("UPDATE roles SET permissions = ? WHERE id = ?", (permissions, role))
+
     def set_formatting(self, formatting: str) -> None:
         """Redmine looks at each request whether a setting is newer than those it has."""
         newer = "strftime('%Y-%m-%d %H:%M:%f', 'now', 'localtime', '+1 second')"

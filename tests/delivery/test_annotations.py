@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 
@@ -15,9 +16,11 @@ from receiver.delivery.dispatcher import Dispatcher
 from receiver.delivery.follow import UNSURE, Policy
 from receiver.delivery.plan import Route, plan
 from receiver.delivery.targets import Refused, Target, http
+from receiver.delivery.targets.annotations import Place, fields
 from receiver.delivery.targets.grafana import GrafanaAnnotations
 from receiver.delivery.targets.grafana_app import GrafanaAppAnnotations
 from receiver.delivery.targets.grafana_either import GrafanaEither, Question
+from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
 from receiver.model import Delivery
 from receiver.storage import deliveries
@@ -182,7 +185,7 @@ def test_killed_at_any_call_of_a_move_there_is_one_with_the_right_times(
     assert {"verdict:none", "core-team"} <= set(board.one["tags"])
 
 
-@pytest.mark.parametrize("at_call", range(1, 5))
+@pytest.mark.parametrize("at_call", range(1, 6))
 def test_killed_at_any_call_of_the_making_there_is_one(board: Board, monkeypatch: pytest.MonkeyPatch, at_call: int) -> None:
     board.assess(1, **NEITHER)
     with dies(monkeypatch, at_call, done=True):
@@ -208,6 +211,28 @@ def test_what_persons_wrote_stays_also_where_it_is_made_anew(board: Board) -> No
     assert board.one["timeEnd"] == START + 90 * MINUTE
 
 
+@pytest.mark.parametrize("edited", [False, True], ids=["as made", "edited"])
+def test_after_a_lost_store_it_is_found_again_and_what_persons_wrote_stays(board: Board, edited: bool, tmp_path: Path) -> None:
+    board.assess(1, **NEITHER)
+    board.send_all()
+    if edited:
+        board.edit(text="山田: 回線業者の工事", tags=[*board.one["tags"], "vendor"])
+    (tmp_path / "new").mkdir()
+    lost, board = board, Board(tmp_path / "new", board.grafana, board.way)
+    lost.database.close()
+    board.assess(2, verdict=Verdict.NONE, major_since=None, state="closed", restored_at=RESTORED_AT)
+    board.send_all()
+    tags = set(board.one["tags"])
+    assert "verdict:none" in tags
+    if edited:
+        assert board.one["text"] == "山田: 回線業者の工事"
+        assert "vendor" in tags
+    else:
+        assert "verdict:periodic" not in tags
+        assert board.one["timeEnd"] == START + 90 * MINUTE
+    board.database.close()
+
+
 def test_one_that_a_person_deleted_is_not_made_again(board: Board) -> None:
     board.assess(1, **NEITHER)
     board.send_all()
@@ -227,7 +252,7 @@ def test_of_doubles_only_one_stays_unless_a_person_changed_the_other(
 ) -> None:
     board.assess(1, **NEITHER)
     asked = board.way.startswith("found out: ")
-    with dies(monkeypatch, 2, done=True):  # the dashboard, then the making of which nobody knows
+    with dies(monkeypatch, 3, done=True):  # a look, the dashboard, then the making of which nobody knows
         board.send_all()
     assert asked or len(board.marked("inc-1")) == 1
     board.now += deliveries.CLAIM
@@ -313,6 +338,31 @@ def test_where_the_verdict_falls_again_its_point_stays_and_says_so(board: Board)
     assert "verdict:major" in point["tags"]
     assert "withdrawn" not in point["tags"]
     assert point["time"] == START + 60 * MINUTE
+
+
+@pytest.mark.parametrize("dismissed", [True, False])
+def test_of_a_drill_that_is_over_the_moment_says_so_and_no_more(dismissed: bool) -> None:
+    tags = ("art58", "drill", *(["dismissed"] if dismissed else []))
+    said = fields("grafana", draft(key="inc-1", tags=tags, resolved=True), Place())
+    major = msgspec.structs.replace(draft(tags=tags, resolved=True), key="inc-1.major")
+    text = fields("grafana", major, Place())["text"]
+    assert "訓練終了" not in said["text"]
+    assert text.startswith("<b>訓練終了: ")
+    assert "<b>Drill over: " in text
+    assert "取り消し" not in text
+    assert (
+        "訓練終了" not in fields("grafana", msgspec.structs.replace(major, statement=draft(tags=tags).statement), Place())["text"]
+    )
+
+
+def test_an_annotation_says_the_head_and_not_all_of_the_arithmetic() -> None:
+    lines = [f"行{number}" + "長" * 90 for number in range(9)]
+    said = draft(text=Text("\n".join([*lines, "", "grounds"]), "head\n\ngrounds"))
+    text = fields("grafana", said, Place())["text"]
+    assert "grounds" not in text
+    assert f"{lines[5]}<br>…<br>" in text
+    assert lines[6] not in text
+    assert "<br>head<br><a " in text
 
 
 def test_an_unknown_dashboard_is_refused_and_nothing_made_for_the_whole_organisation(board: Board) -> None:

@@ -84,7 +84,7 @@ def test_a_label_value_cannot_forge_a_line() -> None:
 def test_what_may_be_owed_is_named_with_its_day_and_basis_and_left_to_a_person() -> None:
     text = said().text
     assert "期限 2026-12-21: 重大な事故の詳細報告（発生した日から30日以内）（法令、要判断）" in text.ja
-    assert "Due promptly: first public notice" in text.en
+    assert "Due: first public notice (as early as possible)" in text.en
     assert "Due 2026-12-21: detailed report on a major accident" in text.en
     assert "Due 2026-11-21 12:45:00 JST: first notice of a major accident (promptly) (law; a person decides)" in text.en
 

@@ -38,6 +38,15 @@ def test_a_drill_says_so_in_title_text_and_tags() -> None:
     assert not any("drill" in each for each in (real.title.en, real.text.en, *real.tags))
 
 
+@pytest.mark.parametrize("how", [{"state": "closed", "dismissed": True}, {"state": "closed"}, {"state": "restored"}])
+def test_a_drill_that_is_over_says_just_that_and_alarms_nobody(how: dict[str, Any]) -> None:
+    title = said(Drilled(), **how).title
+    assert title.ja == f"【訓練終了】携帯電話（音声）（{'復旧' if how['state'] == 'restored' else '終結'}）"
+    assert title.en == f"[drill over] Mobile voice ({how['state']})"
+    assert said(Drilled(), state="recovering").title.ja.startswith("【訓練】重大な事故")
+    assert "重大な事故" in said(**how).title.ja
+
+
 def test_what_was_dismissed_or_became_a_part_says_so_first() -> None:
     assert said(dismissed=True).title.ja.startswith("【誤報として取下げ】")
     assert "dismissed" in said(dismissed=True).tags
@@ -80,9 +89,8 @@ def test_times_that_a_person_stated_stand_beside_those_of_the_alerts() -> None:
     over = msgspec.structs.replace(alert(), starts_at=STARTED_AT + timedelta(minutes=3), ends_at=RESTORED_AT)
     end = RESTORED_AT - timedelta(minutes=5)
     text = said(Timed(STARTED_AT, end), alerts=[over], restored_at=end, state="restored").text
-    assert "（人の申告による）" in text.ja
-    assert "アラートでは2026-11-21 12:03:00 JST" in text.ja
-    assert "by the alerts 2026-11-21 13:30:00 JST" in text.en
+    assert "故障の発生: 2026-11-21 12:00:00 JST（人の申告による）、アラートでは2026-11-21 12:03:00 JST\n" in text.ja
+    assert "Restored: 2026-11-21 13:25:00 JST (after 1 h 25 min 00 s), by the alerts 2026-11-21 13:30:00 JST\n" in text.en
     assert "by the alerts" not in said(alerts=[over], restored_at=end, state="restored").text.en
 
 

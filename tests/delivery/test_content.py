@@ -15,6 +15,9 @@ from receiver.delivery import content
 from receiver.delivery.compose import compose
 from receiver.delivery.content import Content
 from receiver.delivery.routes import complaints, route_of
+from receiver.delivery.targets.plain_text import head_and_rest
+from receiver.law import deadlines
+from receiver.law.deadlines import Duty
 from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
 from receiver.model import Alert, Delivery, Link, Parts, Remembered, Statement
@@ -24,7 +27,7 @@ from tests.delivery.test_compose import CATALOGUE, DUTIES, INCIDENT
 from tests.samples import ASSESSED_AT, STARTED_AT, assessment
 from tests.samples import statement as sample
 
-ROW = Delivery("inc-1", "desk", "ticket", 3, 0, False, "owed", 0, ASSESSED_AT)
+ROW = Delivery("inc-1", "desk", "ticket", 3, 0, "owed", 0, ASSESSED_AT)
 ANNOTATIONS = {
     "__dashboard_url__": "https://grafana.example/d/core",
     "__panel_url__": "https://grafana.example/d/core?viewPanel=4",
@@ -71,7 +74,7 @@ def test_without_settings_links_and_faults_it_is_both_languages_and_the_address(
     said, plain = content.draft(ROW, sample()), sample()
     assert said.title == f"{plain.title.ja} / {plain.title.en}"
     assert said.text == f"{plain.text.ja}\n\n{plain.text.en}\n\n詳細 / Details: {plain.url}"
-    assert said.note == f"{plain.title.ja}\n{plain.title.en}\n{plain.url}"
+    assert said.note == "\n\n".join([plain.title.ja, plain.text.ja, plain.title.en, plain.text.en, plain.url])
     assert said.fields == {}
 
 
@@ -80,6 +83,62 @@ def test_one_that_goes_on_from_another_says_so_first() -> None:
     said = content.draft(row, sample())
     assert said.text.startswith("前のチケット / Goes on from: OPS-7\n\n")
     assert (said.key, said.continues) == ("inc-1.2", "OPS-7")
+
+
+def test_the_head_says_at_once_what_one_has_to_know_and_the_grounds_all_else() -> None:
+    said = statement().text
+    head, grounds = head_and_rest(said.ja)
+    assert head.splitlines()[:3] == [
+        "携帯電話（音声）: 重大な事故に該当する可能性（要判断）、影響利用者数 42,000人（計測）",
+        "基準に達した時刻: 2026-11-21 13:00:00 JST",
+        "故障の発生: 2026-11-21 12:00:00 JST（設備の計測値による）",
+    ]
+    assert "期限 2026-12-21: 重大な事故の詳細報告" in head.splitlines()[-1]
+    assert "※" not in head
+    assert grounds.startswith("■ 携帯電話（音声）: ")
+    assert "アラート: 1件" in grounds
+
+
+COMING = {"verdict": Verdict.PERIODIC, "candidate": True, "major_since": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "how"),
+    [
+        (COMING, "13:00:00 JST（変化がなければ）"),
+        (COMING | {"major_on_trend_at": STARTED_AT + timedelta(minutes=50)}, "12:50:00 JST（現在の傾向では）"),
+        (COMING | {"verdict": Verdict.INDETERMINATE, "measured": False}, "13:00:00 JST（未計測のため、早ければ）"),
+    ],
+)
+def test_the_head_of_a_candidate_says_when_it_may_reach_the_threshold(changes: dict[str, Any], how: str) -> None:
+    assert f"\n基準到達の見込み: 2026-11-21 {how}\n" in statement(**changes).text.ja
+    assert "基準到達" not in statement(verdict=Verdict.NONE, major_since=None).text.ja
+
+
+def test_services_have_the_names_that_persons_know_them_by() -> None:
+    fields = {"ja": "{{ ja.services }}", "en": "{{ en.services }}", "own": "{{ services }}"}
+    said = Content(settings(fields=fields)).draft(ROW, statement())
+    assert said.fields == {"ja": "携帯電話（音声）", "en": "Mobile voice", "own": "voice"}
+
+
+def test_a_comment_says_what_changed_since_the_last_one() -> None:
+    before = statement(**COMING).milestone
+    row = msgspec.structs.replace(ROW, remembered=Remembered(milestone=before))
+    note = Content(settings(language="ja")).draft(row, statement()).note
+    assert note.splitlines()[:4] == [
+        "重大な事故に該当する可能性（要判断）: 携帯電話（音声）（発生中）",
+        "- 判定: 定期報告の対象に該当する可能性（要判断） → 重大な事故に該当する可能性（要判断）",
+        "",
+        "携帯電話（音声）: 重大な事故に該当する可能性（要判断）、影響利用者数 42,000人（計測）",
+    ]
+    assert " → " not in Content(settings()).draft(ROW, statement()).note
+
+
+@pytest.mark.parametrize("before", ["", "x", "gone/by", "open/periodic/?/unmeasured", "closed/periodic"])
+def test_a_milestone_of_another_release_is_told_as_far_as_it_is_understood(before: str) -> None:
+    row = msgspec.structs.replace(ROW, remembered=Remembered(milestone=before))
+    said = Content(settings(language="en")).draft(row, sample(milestone="open/none/candidate=False/unmeasured=True"))
+    assert ("- State: closed → ongoing" in said.note) == before.startswith("closed")
 
 
 def test_a_long_title_keeps_both_languages() -> None:
@@ -106,6 +165,18 @@ def test_links_of_many_alerts_are_few() -> None:
 def test_the_first_day_by_which_the_law_wants_something_is_a_value() -> None:
     assert statement().parts.due_on == date(2026, 12, 21)
     assert statement(verdict=Verdict.NONE, major_since=None).parts.due_on is None
+
+
+def test_a_day_that_only_a_guideline_names_is_not_that_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_law = deadlines.duties
+
+    def with_a_guideline(*given: Any) -> tuple[Duty, ...]:
+        owed = by_law(*given)
+        dated = next(duty for duty in owed if duty.due_on)
+        return (msgspec.structs.replace(dated, due_on=date(2026, 12, 1), basis="guideline"), *owed)
+
+    monkeypatch.setattr(deadlines, "duties", with_a_guideline)
+    assert statement().parts.due_on == date(2026, 12, 21)
 
 
 def test_an_operators_templates_lay_it_out_otherwise(tmp_path: Path) -> None:
@@ -277,8 +348,9 @@ def test_nothing_that_others_sent_is_ever_a_template(text: str) -> None:
     # as it was said, letter by letter, and nothing else
     assert draft.fields["all"] == said.text.ja
     assert draft.fields["tags"] == "|".join(said.tags)
-    assert draft.text.startswith(f"{said.text.ja}\n\n{said.text.en}\n\n")
-    assert draft.text.endswith(f"\n\n詳細 / Details: {said.url}")
+    (head_ja, grounds_ja), (head_en, grounds_en) = head_and_rest(said.text.ja), head_and_rest(said.text.en)
+    assert draft.text.startswith(f"{head_ja}\n\n{head_en}\n\n詳細 / Details: {said.url}\n")
+    assert draft.text.endswith(f"\n\n{grounds_ja}\n\n{grounds_en}")
 
 
 @given(HOSTILE)
@@ -287,7 +359,9 @@ def test_a_statement_of_any_text_is_shown_as_it_is(text: str) -> None:
         title=Text(text, text), text=Text(f"a{text}b", f"c{text}d"), parts=Parts(links=(Link(Text("x", "y"), "http://z"),))
     )
     shown = content.draft(ROW, said).text
-    assert shown == f"a{text}b\n\nc{text}d\n\nリンク / Links:\n- x / y: http://z\n\n詳細 / Details: {said.url}"
+    (head_ja, grounds_ja), (head_en, grounds_en) = head_and_rest(f"a{text}b"), head_and_rest(f"c{text}d")
+    grounds = "".join(f"\n\n{each}" for each in (grounds_ja, grounds_en) if each)
+    assert shown == f"{head_ja}\n\n{head_en}\n\n詳細 / Details: {said.url}\nx / y: http://z{grounds}"
 
 
 def test_paths_are_taken_from_the_configuration(tmp_path: Path) -> None:

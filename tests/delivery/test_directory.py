@@ -9,9 +9,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from receiver.delivery.merge import merge
 from receiver.delivery.targets import Refused, Unreachable
 from receiver.delivery.targets.directory import BEGIN, END, TicketDirectory
 from receiver.law.provisions import Text
+from receiver.model import Remembered
 from tests.samples import RESTORED_AT, draft, say
 
 
@@ -139,6 +141,7 @@ def test_a_file_that_was_taken_away_is_made_anew(target: TicketDirectory, folder
     say(target, remote_id, draft(number=4, restored_at=RESTORED_AT, resolved=True))
 
     assert target.find("inc-1") == ["inc-1.md"]
+    assert merge({"title": "t"}, {}, Remembered(written={"title": "before"})) == ({"title": "t"}, ()), "nobody's yet"
 
 
 def test_a_stored_id_does_not_lead_out_of_the_folder(target: TicketDirectory, folder: Path) -> None:
@@ -217,7 +220,8 @@ def test_every_kind_of_line_break_is_one_and_a_list_ends_where_it_ends(target: T
     target.create(draft(text=Text(ja="a\r\nb\rc\u2028d\n- e\n- f\ng\n\nh", en="x")))
 
     text = (folder / "inc-1.md").read_text()
-    assert "\n\na  \nb  \nc  \nd\n- e\n- f\n\ng\n\nh\n\nx" in text
+    assert "\n\na  \nb  \nc  \nd\n- e\n- f\n\ng\n\nx\n\n" in text
+    assert "\n\nh\n\n" in text
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,6 +13,7 @@ from receiver.delivery.content import Content
 from receiver.delivery.dispatcher import Dispatcher
 from receiver.delivery.follow import UNSURE
 from receiver.delivery.targets import Draft, Missing, Refused, Unreachable
+from receiver.law.verdict import Verdict
 from receiver.model import Delivery, Statement
 from receiver.storage import deliveries
 from tests.delivery import test_dispatcher
@@ -45,7 +46,7 @@ def rows(desk: Desk) -> list[Delivery]:
 def doubled(desk: Desk) -> None:
     """Two tickets: the first was made without an answer, and not found in time."""
     desk.target.hides = True
-    desk.target.fail(NO_ANSWER, after_work=True)
+    desk.target.fail_later(NO_ANSWER, 1, after_work=True)
     desk.assess(1)
     send(desk)
     send(desk, timedelta(seconds=2))
@@ -89,7 +90,7 @@ def mapped(monkeypatch: pytest.MonkeyPatch, fields: Callable[[int], dict[str, An
 
 @pytest.mark.parametrize("closed", [False, True], ids=["deleted", "closed by a person"])
 def test_what_ended_while_it_was_unsure_is_not_sent_for_ever(desk: Desk, closed: bool) -> None:
-    desk.target.fail(NO_ANSWER, after_work=True)
+    desk.target.fail_later(NO_ANSWER, 1, after_work=True)
     desk.assess(1)
     send(desk)
     send(desk, timedelta(seconds=2))
@@ -215,7 +216,7 @@ def test_news_do_not_make_a_target_be_called_that_asked_for_a_pause(desk: Desk) 
 
 def test_news_do_not_cut_short_the_time_that_a_search_needs(desk: Desk) -> None:
     desk.target.settles, desk.target.hides = timedelta(minutes=2), True
-    desk.target.fail(NO_ANSWER, after_work=True)
+    desk.target.fail_later(NO_ANSWER, 1, after_work=True)
     desk.assess(1)
     send(desk)
     desk.assess(2)
@@ -270,3 +271,83 @@ def test_one_that_is_deleted_between_a_look_and_a_change_is_gone(desk: Desk, mon
     send(desk, timedelta(seconds=2))
     assert desk.row().state == "sent"
     assert desk.row().remembered.gone
+
+
+def test_where_the_whole_place_is_gone_nothing_counts_as_deleted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong address, a proxy: all is 404 there."""
+
+    def not_found(*_: object) -> list[str]:
+        raise Missing("404: no such project")
+
+    desk.assess(1)
+    send(desk)
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.target, "read", lambda _: None)
+        patched.setattr(desk.target, "find", not_found)
+        desk.assess(2)
+        send(desk)
+        assert desk.row().state == "owed", "it may have been a moment's"
+        send(desk, timedelta(seconds=2))
+    assert (desk.row().state, desk.row().last_error) == ("dead", "404: no such project")
+    assert not desk.row().remembered.gone
+    desk.assess(3)
+    send(desk)
+    assert desk.target.tickets["1"].block == 3
+
+
+def test_what_cannot_be_made_because_the_place_is_gone_is_a_dead_letter(desk: Desk) -> None:
+    desk.target.fail(Missing("404: no such project"), times=2)
+    desk.assess(1)
+    send(desk)
+    assert desk.row().state == "dead"
+
+
+def test_where_nothing_can_be_sought_a_ticket_is_made_all_the_same(desk: Desk) -> None:
+    desk.target.fail(Refused("400: no such field"))
+    desk.assess(1)
+    send(desk)
+    assert (desk.row().state, len(desk.target.tickets)) == ("sent", 1)
+
+
+def lost(desk: Desk, folder: Path) -> Desk:
+    """The same place, seen by a store that knows nothing."""
+    found = Desk(folder)
+    found.target, found.now = desk.target, desk.now
+    return found
+
+
+def test_after_a_lost_store_the_ticket_is_followed_on_and_what_persons_did_stays(desk: Desk, tmp_path_factory: Any) -> None:
+    desk.assess(1)
+    send(desk)
+    desk.assess(2, verdict=Verdict.PERIODIC, major_since=None, candidate=True)
+    send(desk)
+    ticket = desk.target.tickets["1"]
+    ticket.fields["title"] = "回線業者へ連絡済み"
+    assert [mark for mark, _ in ticket.comments] == ["inc-1#1"]
+    desk = lost(desk, tmp_path_factory.mktemp("new"))
+    desk.assess(3)
+    send(desk)
+    assert len(desk.target.tickets) == 1
+    assert (ticket.block, ticket.fields["title"]) == (3, "回線業者へ連絡済み")
+    desk.assess(4, **OVER)
+    send(desk)
+    assert [mark for mark, _ in ticket.comments] == ["inc-1#1", "inc-1#2"]
+    assert ticket.block == 4
+    desk.database.close()
+
+
+def test_after_a_lost_store_what_goes_on_in_a_closed_ticket_gets_a_new_one(desk: Desk, tmp_path_factory: Any) -> None:
+    desk.assess(1)
+    send(desk)
+    desk.target.tickets["1"].is_open = False
+    desk = lost(desk, tmp_path_factory.mktemp("new"))
+    desk.assess(2)
+    send(desk)
+    assert [(one.key, one.is_open) for one in desk.target.tickets.values()] == [("inc-1", False), ("inc-1.2", True)]
+    desk = lost(desk, tmp_path_factory.mktemp("newer"))
+    desk.assess(3, **OVER)
+    send(desk)
+    assert len(desk.target.tickets) == 2
+    assert [one.block for one in desk.target.tickets.values()] == [1, 3], "the last of them is followed"
+    assert [mark for mark, _ in desk.target.tickets["1"].comments] == ["inc-1.2#continued"]
+    desk.database.close()

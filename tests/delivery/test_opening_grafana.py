@@ -12,6 +12,7 @@ from receiver.delivery.targets.grafana import GrafanaAnnotations
 from receiver.delivery.targets.grafana_app import GrafanaAppAnnotations
 from receiver.delivery.targets.grafana_either import GrafanaEither
 from receiver.settings import AuthenticationSettings, GrafanaSettings, PrometheusSettings, SecretRef, Settings
+from receiver.settings.tickets import JiraServerTicket
 from tests.fakes.grafana import FakeGrafana
 from tests.samples import draft, say
 
@@ -99,6 +100,11 @@ FAULTS: dict[str, tuple[Any, str, str]] = {
         "grafana/0/places/1/dashboard_uid",
         "is the same place as one above",
     ),
+    "the same place in two entries": (
+        [one(name="a", dashboard_uid="x"), one(name="b", places=[{}, {"name": "c", "dashboard_uid": "x"}])],
+        "grafana/1/url",
+        "is where 'a' writes",
+    ),
     "no such token": (one(), "grafana/token", "cannot be read"),
     "no such token in a list": ([one()], "grafana/0/token", "cannot be read"),
 }
@@ -109,6 +115,22 @@ def test_what_is_wrong_is_said_with_its_place(token: SecretRef, tmp_path: Path, 
     elsewhere = settings(written, token).rooted(tmp_path / "elsewhere")
     found = [("/".join(map(str, path)), what) for path, what, _ in room.complaints(elsewhere)]
     assert any(path == at and wrong in what for path, what in found), found
+
+
+def test_two_organisations_of_one_grafana_are_two_places(token: SecretRef) -> None:
+    two = settings([one(name="a", dashboard_uid="x"), one(name="b", org_id=2, dashboard_uid="x")], token)
+    assert not [what for _, what, _ in room.complaints(two) if "writes" in what]
+
+
+@pytest.mark.parametrize(("other", "is_same"), [("noc", True), ("branch", False)])
+def test_two_tickets_in_one_place_would_follow_each_other(token: SecretRef, other: str, is_same: bool) -> None:
+    one, two = (
+        JiraServerTicket(name=name, url=url, project=project.upper(), token=token)
+        for name, url, project in (("a", "https://jira.example", "noc"), ("b", "https://jira.example/", other))
+    )
+    given = msgspec.structs.replace(settings([], token), tickets=(one, two))
+    found = [path for path, what, _ in room.complaints(given) if "is where 'a' writes" in what]
+    assert found == ([("tickets", 1, "project")] if is_same else [])
 
 
 def test_a_ticket_system_cannot_have_the_name_of_a_grafana(token: SecretRef, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from receiver.delivery.targets import Change, Refused, Seen, Unreachable
@@ -136,6 +137,16 @@ def test_a_state_that_was_not_taken_is_told(fake: FakeServiceNow, target: Servic
     fake.read_only_columns.add("state")
     with pytest.raises(Refused, match="did not take the state"):
         turn(target, id_, state)
+
+
+@pytest.mark.parametrize("column", ["short_description", "description", "urgency"])
+def test_a_field_that_was_not_taken_is_told(fake: FakeServiceNow, column: str) -> None:
+    target = opened(fake, fields={"urgency": "2"})
+    id_ = target.create(draft(fields={"urgency": "2"}))
+    fake.read_only_columns.add(column)
+    newer = msgspec.structs.replace(draft(number=2), title="another", text="another", fields={"urgency": "1"})
+    with pytest.raises(Refused, match=f"did not take {column}"):
+        target.write(id_, newer, Change(target.fields(newer)), seen(target, id_))
 
 
 @pytest.mark.parametrize(

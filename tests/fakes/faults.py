@@ -135,7 +135,7 @@ _ANSWERS: dict[str, Callable[[Fault], Response]] = {
     "redirect": lambda fault: Response("", 302, {"Location": "http://127.0.0.1:9/elsewhere"}),
     "not_json": lambda fault: Response("<html>Please log in</html>", 200, mimetype="text/html"),
     "empty_json": lambda fault: jsonify({}),
-    "huge": lambda fault: Response(b"[" + b" " * 3_000_000 + b"]", 200, mimetype="application/json"),
+    "huge": lambda fault: Response(b"[" + b" " * 9_000_000 + b"]", 200, mimetype="application/json"),
 }
 
 

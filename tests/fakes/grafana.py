@@ -27,13 +27,17 @@ MOST_TAGS_CHARACTERS = 500
 NOW = 1_795_000_000_000
 """What it takes for now in milliseconds, where a request names no time."""
 
+PERMISSIONS = "/api/access-control/user/permissions"
+"""It is in Grafana's documentation of service accounts, but not in its OpenAPI description."""
+
+_MAY = (("canAdd", "create"), ("canEdit", "write"), ("canDelete", "delete"))
 _QUERY = {one["name"] for one in yaml.safe_load(SLICE.read_text())["paths"]["/annotations"]["get"]["parameters"]}
 Answer = Response | tuple[Response, int]
 
 
 class FakeGrafana(FakeServer):
     """`annotations` is what it holds by id, `requests` what it was asked and let pass (method, path, JSON). `shown` is what persons
-    see, by whichever API it was made.
+    see, by whichever API it was made. `may` is what it says of the token's permissions by action, `panels` what each dashboard has.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class FakeGrafana(FakeServer):
         self.annotations: dict[int, dict[str, Any]] = {}
         self.requests: list[tuple[str, str, Any]] = []
         self.dashboards = set(dashboards)
+        self.panels: list[dict[str, Any]] = []
+        self.may = {f"annotations:{action}": ["annotations:*"] for action in ("read", "create", "write", "delete")}
         self._token = token
         self._tags_ignore_case = tags_ignore_case  # as on MySQL
         self._ids = itertools.count(1)
@@ -64,6 +70,7 @@ class FakeGrafana(FakeServer):
         flask.before_request(self._check)
         for rule, method, view in (
             ("/api/health", "GET", self._health),
+            (PERMISSIONS, "GET", lambda: jsonify(self.may)),
             ("/api/dashboards/db", "POST", self._save_dashboard),
             ("/api/dashboards/uid/<uid>", "GET", self._get_dashboard),
             ("/api/annotations", "GET", self._find),
@@ -95,6 +102,9 @@ class FakeGrafana(FakeServer):
     def _check(self) -> Answer | None:
         if request.path == "/_fault" or not request.path.startswith("/api/"):
             return None
+        if request.path == PERMISSIONS:
+            self._note()
+            return None
         try:
             self._spec.validate_request(FlaskOpenAPIRequest(request))
         except OpenAPIError as error:
@@ -118,7 +128,9 @@ class FakeGrafana(FakeServer):
     def _get_dashboard(self, uid: str) -> Answer:
         if uid not in self.dashboards:
             return _message("Dashboard not found", 404)
-        return jsonify(dashboard={"uid": uid, "title": uid, "panels": []}, meta={})
+        may = {name: f"annotations:{action}" in self.may for name, action in _MAY}
+        meta = {"annotationsPermissions": {"dashboard": may, "organization": may}}
+        return jsonify(dashboard={"uid": uid, "title": uid, "panels": self.panels}, meta=meta)
 
     def _find(self) -> Answer:
         dashboard = request.args.get("dashboardUID")

@@ -22,6 +22,7 @@ from receiver.incidents.derive import derive_waiting
 from receiver.incidents.facts import Refused
 from receiver.incidents.fold import ended_at
 from receiver.law.near_miss import Answers
+from receiver.law.wording import clock_time
 from receiver.model import (
     RECEIVER,
     Act,
@@ -43,7 +44,7 @@ from receiver.model import (
     Timed,
     Withdrawn,
 )
-from receiver.stated import Stated
+from receiver.stated import Stated, in_words
 from receiver.stated import stated as fold_of_acts
 from receiver.storage import acts as kept_acts
 from receiver.storage import incidents as store
@@ -414,7 +415,10 @@ def test_a_start_that_a_person_stated_is_no_later_than_that_of_the_whole(desk: D
     its = desk.acts(later)[-1]
     # what nobody stated of the earlier is looked up: no statement is made of it
     assert its.deed == (Timed(started_at=after(-10)) if stated_of_the_earlier else Withdrawn(("started_at",)))
-    assert (its.who, its.why) == (RECEIVER, f"follows from act 2 by {WHO}: {earlier} became part of {later}")
+    assert (its.who, its.why) == (
+        RECEIVER,
+        f"申告2に伴う: {earlier}を{later}に統合 / follows from act 2: {earlier} became part of {later}",
+    )
     if not stated_of_the_earlier:
         assert (desk.incident(later).failure_started_at, desk.incident(later).start_settled) == (after(0), False)
 
@@ -580,7 +584,9 @@ def test_a_stated_start_leaves_with_the_first_alert_and_the_receiver_signs_for_t
     for id_, follows in ((part, Timed(started_at=after(-5))), (whole, Withdrawn(("started_at",)))):
         split, last = desk.acts(id_)[-2:]
         assert (split.who, split.why, last.who, last.deed) == (WHO, WHY, RECEIVER, follows)
-        assert last.why == f"follows from act 2 by {WHO}: {part} was parted from {whole} (1 alerts)"
+        assert last.why.endswith(f" / follows from act 2: {part} was parted from {whole} (1 alerts)")
+        assert in_words(last).ja.endswith(f"、art58-receiverによる: 申告2に伴う: {whole}から{part}を分離（アラート1件））")
+        assert in_words(last).en.endswith(f": follows from act 2: {part} was parted from {whole} (1 alerts))")
 
 
 def test_a_merge_with_what_fires_on_does_not_make_a_person_say_that_it_goes_on(desk: Desk) -> None:
@@ -725,11 +731,23 @@ def test_only_what_is_restored_is_closed(desk: Desk) -> None:
     id_ = desk.told("core-1", 0)
     desk.refuses(id_, Closed(), "is open", "--restored")
     desk.put(id_, state="recovering", restored_at=after(10))
-    desk.refuses(id_, Closed(), "is recovering", "Wait")
+    desk.refuses(id_, Closed(), "is recovering", "Wait until its recovery has held", "hold_seconds")
     desk.put(id_, state="restored", restored_at=after(10))
     desk.state(id_, Closed())
     assert (desk.incident(id_).state, desk.incident(id_).closed_at) == ("closed", desk.now)
     desk.refuses(id_, Closed(), "closed already")
+
+
+def test_who_closes_too_early_is_told_from_when_it_can_be_closed(desk: Desk) -> None:
+    id_ = desk.told("core-1", 0, 10)
+    desk.put(id_, state="recovering", restored_at=after(10))
+    with pytest.raises(Refused) as refused:
+        state(desk.database, CATALOGUE, id_, Closed(), WHO, WHY, desk.now, HOLD)
+    assert clock_time(after(70)) in str(refused.value)
+    assert f"{clock_time(after(70))}以降" in refused.value.ja
+    assert "復旧確認中" in refused.value.ja
+    desk.now = after(71)
+    desk.refuses(id_, Closed(), "has held (hold_seconds)")
 
 
 def test_a_close_is_taken_back_and_that_does_not_say_that_the_outage_goes_on(desk: Desk) -> None:

@@ -181,10 +181,11 @@ def test_late_evidence_between_two_incidents_makes_one_of_them(house: House) -> 
     (whole,) = house.living()
     assert (whole["id"], minutes(whole, "failure_started_at")) == (first["id"], 0)
     with house.receiver.database.read() as connection:
-        assert all(
-            row.resolve == (row.incident_id == second["id"])
-            for row in deliveries.of_incidents(connection, [first["id"], second["id"]])
-        )
+        latest = store.latest_assessments(connection, [first["id"], second["id"]])
+        owed = deliveries.of_incidents(connection, [first["id"], second["id"]])
+        assert all(row.wanted == max(each.number for each in latest[row.incident_id]) for row in owed)
+        assert {each.state for each in latest[first["id"]]} == {"open"}
+        assert {each.state for each in latest[second["id"]]} == {"closed"}
         part = store.get(connection, second["id"])
     assert part
     assert (part.state, part.joined_to) == ("closed", first["id"])

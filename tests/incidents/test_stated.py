@@ -11,6 +11,7 @@ from receiver.incidents.count import Told
 from receiver.law.causes import cause
 from receiver.law.forecast import Trend
 from receiver.law.near_miss import Answers
+from receiver.law.provisions import Text
 from receiver.law.rulebook import shipped
 from receiver.law.verdict import Verdict
 from receiver.model import (
@@ -67,6 +68,24 @@ def judged(
     answers = {"unable": answer(users), "under_equipment": answer(90_000), "emergency_calls_affected": UNAFFECTED} | others
     told, lead = Told(UsersObserved(answers), trend=trend), timedelta(minutes=30)
     return assess(incident, VOICE, restored_at, told, previous, shipped(), lead, T0 + after, stated=known or standing(*deeds))
+
+
+def odds(*deeds: Deed, good_at: datetime | None) -> list[Text]:
+    incident = msgspec.structs.replace(INCIDENT, good_at=good_at)
+    flags = one(*deeds, incident=incident).explanation.uncertain
+    return [flag.text for flag in flags if flag.code == "good_after_stated_start"]
+
+
+def test_a_stated_start_before_which_it_was_not_but_after_which_it_was_seen_working_is_flagged() -> None:
+    began = Timed(started_at=T0 - 10 * MINUTE)
+    (told,) = odds(began, good_at=T0 - MINUTE)
+    assert told.ja == (
+        "申告された発生（2026-11-21 11:50:00 JST）の後に正常の計測がある（2026-11-21 11:59:00 JST）。どちらが正しいか要確認"
+    )
+    assert told.en.startswith("It was seen working at 2026-11-21 11:59:00 JST, after the stated start")
+    assert odds(began, good_at=T0 - 10 * MINUTE) == []
+    assert odds(began, good_at=None) == []
+    assert odds(good_at=T0 + MINUTE) == [], "what nobody stated contradicts nobody"
 
 
 def one(*deeds: Deed, **more: Any) -> Assessment:

@@ -51,8 +51,9 @@ def lives(house: House) -> list[tuple[str, float | None, float | None]]:
 
 
 def tickets(house: House) -> set[str]:
-    """The incidents with a ticket that is not to be resolved."""
-    return {row.incident_id for row in house.owed() if row.object == "ticket" and not row.resolve}
+    """The incidents with a ticket that do not say that they are over."""
+    going_on = {id_ for id_, latest in house.latest().items() if any(each.state not in ("restored", "closed") for each in latest)}
+    return {row.incident_id for row in house.owed() if row.object == "ticket"} & going_on
 
 
 def test_a_stated_end_does_not_end_what_fires_again_after_it(house: House) -> None:

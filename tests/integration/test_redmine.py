@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 import msgspec
 import pytest
 
+from receiver.delivery.content import Content
 from receiver.delivery.follow import UNSURE
 from receiver.delivery.targets import Change, Refused, Seen
 from receiver.delivery.targets import redmine as adapter
@@ -19,6 +21,8 @@ from receiver.storage import deliveries
 from tests.delivery import test_dispatcher, test_ticket_systems
 from tests.delivery.places import Desk
 from tests.delivery.redmine import CLOSED, IN_PROGRESS, NEW, PATIENCE, Door, Redmine, desk_in
+from tests.delivery.test_content import ROW
+from tests.delivery.test_content import statement as composed
 from tests.samples import draft
 
 globals().update({name: test for name, test in vars(test_ticket_systems).items() if name.startswith("test_")})
@@ -79,7 +83,8 @@ def test_text_of_others_is_read_as_it_is_and_makes_nothing(redmine: Redmine, tmp
     other = target.create(draft(key="inc-2"))
     words = [one.format(other) for one in SHOWN]
     markup = "\n".join([*words, ENDS, *words])
-    id_ = target.create(msgspec.structs.replace(draft(), text=markup))
+    ours = "詳細 / Details: http://127.0.0.1:9158/incidents/inc-1"
+    id_ = target.create(msgspec.structs.replace(draft(), text=f"{markup}\n{ours}"))
     target.comment(id_, markup, "inc-1#1")
     redmine.edit(other, description=f"#{id_} <b>", notes="by @tanaka: **bold** *bold*")
     page = redmine.page(id_)
@@ -92,6 +97,53 @@ def test_text_of_others_is_read_as_it_is_and_makes_nothing(redmine: Redmine, tmp
     assert {tag for tag, _ in page.tags} <= {"pre", "code", "p", "a", "br"}
     assert "strong" in {tag for tag, _ in redmine.page(other).tags}, "else this finds nothing"
     redmine.set_formatting("textile")
+
+
+MARKUP_IN_AN_ADDRESS = "http://a.example/!b.png!_c_/*d*/@e@f/[[Wiki]]/(g)'h'~i~,--j--;&lt;/#{0}?q=up+%3D%3D+0&r===s==&commit:ab#{0}"
+
+
+@pytest.mark.parametrize("formatting", ["textile", "common_mark"])
+@pytest.mark.parametrize("name", ["アラートの条件（Prometheus） / Alert's expression in Prometheus: ", "詳細: ", ""])
+def test_a_link_of_ours_can_be_clicked_and_whatever_stands_in_it_is_no_markup(
+    redmine: Redmine, tmp_path: Path, formatting: str, name: str
+) -> None:
+    redmine.set_formatting(formatting)
+    target = RedmineIssues(redmine.settings(tmp_path, formatting=formatting), PATIENCE)
+    other = target.create(draft(key="inc-2"))
+    address = MARKUP_IN_AN_ADDRESS.format(other)
+    text = f"above\n{name}{address}\nbelow\n{name}javascript:alert(1)\n設備: http://b.example/"
+    id_ = target.create(msgspec.structs.replace(draft(), text=text))
+    target.comment(id_, text, "inc-1#1")
+    page = redmine.page(id_)
+    redmine.set_formatting("textile")
+    links = [unquote(str(attributes["href"])) for tag, attributes in page.tags if tag == "a"]
+    assert links == [unquote(address.replace("+", " "))] * 2
+    assert {tag for tag, _ in page.tags} <= {"pre", "code", "p", "a", "br"}
+    assert all("javascript:alert(1)" in each and "設備: http://b.example/" in each for each in page.texts)
+
+
+def test_a_name_that_is_none_of_ours_makes_no_link(redmine: Redmine, tmp_path: Path) -> None:
+    target = RedmineIssues(redmine.settings(tmp_path), PATIENCE)
+    id_ = target.create(msgspec.structs.replace(draft(), text="*see* !x!: http://a.example/\n詳細: ftp://a.example/"))
+    page = redmine.page(id_)
+    assert {tag for tag, _ in page.tags} <= {"pre", "p"}
+
+
+def test_a_ticket_in_one_language_has_no_other(redmine: Redmine, tmp_path: Path) -> None:
+    for language, other in (("ja", "[A-Za-z]{2,} [A-Za-z]{2,}"), ("en", "書き換わ|要判断|利用者数")):
+        settings = redmine.settings(tmp_path, language=language)
+        id_ = RedmineIssues(settings, PATIENCE).create(Content(settings).draft(ROW, composed()))
+        (text,) = redmine.page(id_).texts
+        foreign = text.replace("1 h and 30,000 users", "").replace("May apply: a person decides", "")
+        assert not re.search(other, foreign)
+
+
+def test_no_line_is_wider_than_is_shown(redmine: Redmine, tmp_path: Path) -> None:
+    target = RedmineIssues(redmine.settings(tmp_path), PATIENCE)
+    id_ = target.create(msgspec.structs.replace(draft(), text=f"根拠: {'長' * 200}\n{'x' * 250} y"))
+    shown = redmine.issue(id_)["description"]
+    assert max(len(line) for line in shown.splitlines() if "x" in line) == 100
+    assert max(line.count("長") for line in shown.splitlines()) == 48
 
 
 @pytest.mark.parametrize(("formatting", "left_out"), [("textile", "<pre>.*?</pre>"), ("common_mark", "(?:~~~|```).*?(?:~~~|```)")])
@@ -127,13 +179,33 @@ def test_a_comment_counts_only_by_its_whole_mark_and_on_its_own_issue(target: Re
     assert not target.has_comment(second, "inc-1#10")
 
 
-def test_issues_are_made_in_the_status_in_which_they_count_as_nobodys(redmine: Redmine, tmp_path: Path) -> None:
-    with redmine.database() as database:
-        database.execute("UPDATE workflows SET old_status_id = 0 WHERE old_status_id = 1 AND new_status_id = 4")
-    target = RedmineIssues(redmine.settings(tmp_path, open_status_id=4), PATIENCE)
+def test_a_change_that_the_role_forbids_is_told_and_made_once_it_may(redmine: Redmine, target: RedmineIssues) -> None:
+    """Redmine answers it with 204, as if it were done."""
     id_ = target.create(draft())
+    before = redmine.issue(id_)
+    newer = msgspec.structs.replace(draft(number=2), title="another", text="another")
+    with redmine.without("edit_issues"):
+        with pytest.raises(Refused, match=r"did not take title, description\. Let the role"):
+            target.write(id_, newer, Change({"title": "another"}), seen(target, id_))
+        assert redmine.issue(id_)["subject"] == before["subject"]
+    target.write(id_, newer, Change({"title": "another"}), seen(target, id_))
+    assert redmine.issue(id_)["subject"] == "another"
+
+
+def test_issues_are_made_in_the_status_in_which_they_count_as_nobodys(redmine: Redmine, tmp_path: Path) -> None:
+    # where only one status may be first Redmine takes it unasked: so two may, and its own default is the other one
+    permit = """
+        INSERT INTO workflows (tracker_id, old_status_id, new_status_id, role_id, type)
+        SELECT tracker_id, 0, ?, role_id, type FROM workflows WHERE old_status_id = 1 AND new_status_id = 4
+    """
     with redmine.database() as database:
-        database.execute("UPDATE workflows SET old_status_id = 1 WHERE old_status_id = 0 AND new_status_id = 4")
+        database.executemany(permit, [(NEW,), (4,)])
+    target = RedmineIssues(redmine.settings(tmp_path, open_status_id=4), PATIENCE)
+    try:
+        id_ = target.create(draft())
+    finally:
+        with redmine.database() as database:
+            database.execute("DELETE FROM workflows WHERE old_status_id = 0")
     assert redmine.issue(id_)["status"]["id"] == 4
     assert not seen(target, id_).is_taken
 
@@ -235,8 +307,14 @@ def test_a_key_that_is_not_taken_is_refused_and_not_shown(redmine: Redmine, tmp_
 
 
 def test_a_project_or_status_that_is_not_there_is_refused(redmine: Redmine, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="422"):
+    with pytest.raises(Refused, match=r"answered 422 .*'none' is there for the user of the API key"):
         RedmineIssues(redmine.settings(tmp_path, project="none"), PATIENCE).create(draft())
+
+
+def test_a_user_who_may_not_add_issues_is_what_is_looked_at(redmine: Redmine, target: RedmineIssues, tmp_path: Path) -> None:
+    project = redmine.settings(tmp_path).project
+    with redmine.without("add_issues"), pytest.raises(Refused, match=rf"'{project}' is there .* and whether it may add issues"):
+        target.create(draft())
 
 
 @pytest.mark.parametrize("key", ["", "-1", "*", "~inc", "inc|1", "inc 1", "長"])

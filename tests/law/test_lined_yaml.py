@@ -159,8 +159,8 @@ def test_a_variant_that_may_be_left_out_is_checked_by_its_own_keys_too(file: Pat
     ]
 
 
-def test_an_entry_of_a_list_under_a_free_key_is_named_by_its_number(file: Path) -> None:
-    assert places(faults_of(file, "rows:\n  a: [1, x]\n", Shelf)) == [(1, "rows[1]", "expected `int`, got `str`")]
+def test_an_entry_of_a_list_under_a_free_key_is_named_by_key_and_number(file: Path) -> None:
+    assert places(faults_of(file, "rows:\n  a: [1, x]\n", Shelf)) == [(2, "rows.a[1]", "expected `int`, got `str`")]
 
 
 def test_all_faults_are_reported_at_once_in_the_order_of_the_lines(file: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -234,6 +234,57 @@ def test_a_wrong_token_has_failed_and_is_not_shown(site: Site) -> None:
         found = site.examined(grafana=GrafanaSettings(url=grafana.url, token=site.secret))
         assert [one.state for one in found if one.name == "target grafana"] == ["failed"]
         assert TOKEN not in str(found)
+
+
+@pytest.mark.parametrize("api", ["legacy", "app", "auto"])
+@pytest.mark.parametrize("dashboard_uid", ["noc", None])
+@pytest.mark.parametrize("action", ["create", "write", "delete"])
+def test_each_right_that_a_token_for_grafana_lacks_is_named(
+    site: Site, api: Literal["legacy", "app", "auto"], dashboard_uid: str | None, action: str
+) -> None:
+    with FakeGrafana(TOKEN, dashboards=("noc",), app="legacy-sql") as grafana:
+        settings = GrafanaSettings(url=grafana.url, token=site.secret, dashboard_uid=dashboard_uid, api=api)
+        assert site.faults(grafana=settings) == []
+        del grafana.may[f"annotations:{action}"]
+        (failed,) = (one for one in site.examined(grafana=settings) if one.state == "failed")
+        assert failed.fault == Text(f"不足: annotations:{action}", f"lacking: annotations:{action}")
+        assert {method for method, _, _ in grafana.requests} == {"GET"}
+
+
+def test_a_right_for_dashboards_alone_does_not_do_for_the_whole_organisation(site: Site) -> None:
+    with FakeGrafana(TOKEN) as grafana:
+        grafana.may["annotations:create"] = ["annotations:type:dashboard", "dashboards:*"]
+        assert site.faults(grafana=GrafanaSettings(url=grafana.url, token=site.secret)) == [("target grafana", "failed")]
+
+
+def test_an_older_grafana_that_tells_no_rights_has_no_fault(site: Site) -> None:
+    dashboard = {"dashboard": {"uid": "noc"}, "meta": {}}
+    with FakePages({}, {"/api/annotations": [], "/api/dashboards/uid/noc": dashboard}) as pages:
+        for uid in ("noc", None):
+            assert site.faults(grafana=GrafanaSettings(url=pages.url, token=site.secret, dashboard_uid=uid)) == []
+
+
+@pytest.mark.parametrize(("panel_id", "found"), [(3, []), (4, []), (5, [("target grafana", "failed")])])
+def test_a_panel_that_is_not_there_has_failed_also_in_a_row_that_is_folded_up(site: Site, panel_id: int, found: list[Any]) -> None:
+    with FakeGrafana(TOKEN, dashboards=("noc",)) as grafana:
+        grafana.panels = [{"id": 3}, {"id": 1, "type": "row", "panels": [{"id": 4}]}]
+        settings = GrafanaSettings(url=grafana.url, token=site.secret, dashboard_uid="noc", panel_id=panel_id)
+        assert site.faults(grafana=settings) == found
+
+
+def test_a_grafana_without_the_newer_api_that_is_asked_for_has_failed_with_what_to_do(site: Site) -> None:
+    with FakeGrafana(TOKEN) as grafana:
+        settings = GrafanaSettings(url=grafana.url, token=site.secret, api="app")
+        (failed,) = (one for one in site.examined(grafana=settings) if one.state == "failed")
+        assert failed.cure
+        assert "Set api to auto or legacy" in failed.cure.en
+
+
+def test_a_namespace_that_is_another_organisations_has_failed(site: Site) -> None:
+    with FakeGrafana(TOKEN, app="postgres") as grafana:
+        settings = GrafanaSettings(url=grafana.url, token=site.secret, namespace="org-2")
+        (failed,) = (one for one in site.examined(grafana=settings) if one.state == "failed")
+        assert "invalid namespace" in str(failed.fault)
 
 
 def _command(site: Site, *words: str, url: str) -> Result:

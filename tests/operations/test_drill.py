@@ -2,19 +2,27 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from receiver.catalogue import Catalogue
 from receiver.cli import main
+from receiver.delivery.plan import Route
+from receiver.delivery.targets import Unreachable
 from receiver.law.provisions import Text
 from receiver.operations import drill_report
-from receiver.operations.drill import Drill, Step
+from receiver.operations.drill import Drill, Run, Step
 from tests.fakes.gitlab import FakeGitLab
+from tests.fakes.memory import MemoryTarget
+from tests.receiver import SERVICES, Receiver
 from tests.serving import Served
 
 TOKEN = "glpat-secret0123456789"
@@ -93,6 +101,46 @@ def test_a_target_that_refuses_is_the_step_that_failed(evidence: dict[str, Any],
     assert found.exit_code == 1
     assert "| delivered lab ticket | 送付先に届いた / the target has it | 失敗 / failed" in found.stdout
     assert "| delivered desk ticket | 送付先に届いた / the target has it | 成功 / ok" in found.stdout
+
+
+def _run(folder: Path, desk: MemoryTarget, *, ends: bool) -> Drill:
+    """A drill on a store of its own, whose worker stops once the recovery was told if `ends`."""
+    stop = threading.Event()
+    with Receiver(folder, "http://127.0.0.1:9", (Route("desk", "ticket"), desk), tick_seconds=0.1) as receiver:
+
+        def work() -> None:
+            while not stop.wait(0.02) and not (ends and any(one["state"] != "open" for one in receiver.incidents())):
+                receiver.worker.step()
+                receiver.worker.deliver()
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        listening = msgspec.structs.replace(receiver.settings, listen=receiver.url.removeprefix("http://"))
+        voice, catalogue, wait = SERVICES[0], Catalogue(SERVICES), timedelta(seconds=3)
+        routes = (Route("desk", "ticket"),)
+        run = Run(listening, catalogue, receiver.database, routes, voice, {"service": "voice"}, "noc", receiver.clock, wait)
+        done = run.run()
+        stop.set()
+        worker.join()
+    return done
+
+
+def test_what_a_target_did_not_take_in_time_is_told_with_its_last_error(tmp_path: Path) -> None:
+    desk = MemoryTarget("desk")
+    desk.fail(Unreachable("desk: answered 503"), times=1000)
+    done = _run(tmp_path, desk, ends=False)
+    (detail,) = [step.detail for step in done.steps if step.name == "delivered desk ticket"]
+    assert detail == "not within 3 s: it is not there. Last error: desk: answered 503"
+
+
+def test_an_end_that_a_target_was_not_told_of_is_the_step_that_failed(tmp_path: Path) -> None:
+    # until the recovery was told; it is over only when that held, or was dismissed
+    done = _run(tmp_path, MemoryTarget("desk"), ends=True)
+    assert [(step.name, step.ok) for step in done.steps][-3:] == [
+        ("delivered desk ticket", True),
+        ("resolved", True),
+        ("ended desk ticket", False),
+    ]
 
 
 def test_where_no_receiver_listens_the_first_step_fails_and_no_other_is_tried(evidence: dict[str, Any], served: Served) -> None:

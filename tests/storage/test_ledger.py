@@ -22,7 +22,7 @@ EXPIRED = NOW + ledger.CLAIM
 
 
 def delivery(**changes: Any) -> Delivery:
-    sample = Delivery("inc-1", "desk", "ticket", wanted=1, sent=0, resolve=False, state="owed", attempts=0, next_attempt_at=NOW)
+    sample = Delivery("inc-1", "desk", "ticket", wanted=1, sent=0, state="owed", attempts=0, next_attempt_at=NOW)
     return msgspec.structs.replace(sample, **changes)
 
 
@@ -61,9 +61,10 @@ class Ledger:
             return ledger.keep(connection, it, holder, "REMOTE-1", remembered, SOON)
 
     def sent(self, it: Delivery, holder: str = "one", number: int = 1, again_at: datetime | None = None) -> None:
-        self.keep(it, Remembered(number=number), holder)
+        known = Remembered(number=number, unsure_until=again_at)
+        self.keep(it, known, holder)
         with self._database.write() as connection:
-            ledger.record_sent(connection, it, holder, number, again_at, SOON)
+            ledger.record_sent(connection, it, holder, number, known, SOON)
 
     def failed(self, it: Delivery, state: ledger.Failed, holder: str = "one", again_at: Any = SOON) -> None:
         with self._database.write() as connection:
@@ -100,9 +101,9 @@ def test_each_incident_target_and_object_has_a_row_of_its_own(book: Ledger) -> N
 
 
 def test_an_older_wish_changes_nothing(book: Ledger) -> None:
-    book.want(wanted=3, resolve=True)
-    book.want(wanted=2, resolve=False)
-    assert (book.row.wanted, book.row.resolve) == (3, True)
+    book.want(wanted=3)
+    book.want(wanted=2)
+    assert book.row.wanted == 3
 
 
 def test_nothing_is_claimed_before_its_time_nor_for_another_target(book: Ledger) -> None:
@@ -119,6 +120,39 @@ def test_a_clock_that_was_put_back_hides_nothing_that_was_not_tried_yet_and_hold
     assert book.claim("two") is not None
     book.want(incident_id="inc-2", next_attempt_at=NOW + timedelta(hours=1))
     assert book.claimed().incident_id == "inc-2"
+
+
+@pytest.mark.parametrize("state", ["owed", "unsure"])
+def test_what_a_clock_far_ahead_had_put_off_is_due_once_the_clock_is_right(book: Ledger, state: str) -> None:
+    ahead = NOW + timedelta(days=400)
+    book.want(next_attempt_at=ahead)
+    if state == "owed":
+        book.failed(book.claimed(now=ahead), "owed", again_at=ahead + timedelta(minutes=5))
+    else:
+        book.sent(book.claimed(now=ahead), again_at=ahead + timedelta(minutes=10))
+    assert book.row.state == state
+    assert book.claim(now=NOW) is not None
+
+
+def test_what_the_other_side_put_off_for_a_day_waits(book: Ledger) -> None:
+    book.want()
+    book.failed(book.claimed(), "owed", again_at=NOW + timedelta(days=1))
+    assert book.claim(now=NOW) is None
+
+
+def test_what_was_taken_without_its_mapped_fields_goes_on_saying_why(book: Ledger, database: Database) -> None:
+    book.want()
+    book.failed(book.claimed(), "owed")
+    known = Remembered(number=1, without_fields=True, written={"title": "t"})
+    it = book.claimed(now=SOON)
+    book.keep(it, known)
+    with database.write() as connection:
+        ledger.record_sent(connection, it, "one", 1, known, SOON)
+    assert (book.row.state, book.row.last_error) == ("sent", "it said no")
+    with database.write() as connection:
+        assert [row.last_error for row in ledger.replay(connection, SOON, target="desk")] == ["it said no"]
+    assert (book.row.state, book.row.last_error) == ("owed", None)
+    assert book.row.remembered == Remembered(written={"title": "t"}), "all is written again, with its fields"
 
 
 def test_what_is_due_longest_is_claimed_first(book: Ledger) -> None:
@@ -204,7 +238,7 @@ def test_a_successor_is_owed_beside_what_it_goes_on_from(book: Ledger, database:
     assert (first.object, second.object, second.key) == ("ticket", "ticket.2", "inc-1.2")
     assert (second.wanted, second.sent, second.remote_id, second.state) == (3, 0, None, "owed")
     assert second.remembered.continues == "REMOTE-1"
-    assert second.successor == "ticket.3"
+    assert second.next.object == "ticket.3"
 
 
 def test_news_after_it_was_sent_make_it_owed_again(book: Ledger) -> None:

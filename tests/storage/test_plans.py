@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, event
 
+from receiver.model import Remembered
 from receiver.storage import deliveries, incidents, notifications, topology
 from receiver.storage.database import Database
 from tests.apps import alert, empty_store, incident
@@ -37,7 +38,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
             deliveries.want(connection, owed)
             if over:
                 deliveries.claim(connection, "desk", "test", at)
-                deliveries.record_sent(connection, owed, "test", 1, None, at)
+                deliveries.record_sent(connection, owed, "test", 1, Remembered(), at)
             notifications.add(connection, "grafana", at, b"{}")
         notifications.mark_derived(connection, list(range(1, CLOSED + 1)), NOW)
         for number in range(100):
@@ -46,7 +47,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     database.close()
 
 
-DELIVERY = deliveries.Delivery("inc", "desk", "ticket", 1, 0, False, "owed", 0, NOW)
+DELIVERY = deliveries.Delivery("inc", "desk", "ticket", 1, 0, "owed", 0, NOW)
 
 
 def plans(database: Database, ask: Callable[[Connection], object]) -> list[str]:

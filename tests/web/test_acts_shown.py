@@ -92,12 +92,14 @@ def test_the_api_tells_every_act_and_what_stands(app: App) -> None:
 
 
 def test_a_drill_a_dismissal_and_a_part_say_so_before_all_else(app: App) -> None:
-    app.keep(incident(), assessment())
+    app.keep(incident(dismissed=True), assessment())
+    assert "【誤報として取下げ】" in words(app)
+    app.keep(incident())
     act(app, Drilled())
     assert "【訓練】重大な事故に該当する可能性（要判断）" in words(app)
     assert "[drill] may apply" in words(app)
     app.keep(incident(state="closed", dismissed=True))
-    assert "【誤報として取下げ】" in words(app)
+    assert "【訓練終了】" in words(app)
     app.keep(incident(id="inc-0"))
     app.keep(incident(state="closed", joined_to="inc-0"))
     assert "now part of inc-0" in words(app)

@@ -15,7 +15,7 @@ from receiver.model import Deed, Drilled, NearMissAnswered
 from receiver.storage import acts
 from tests.apps import BEARER, App, incident
 from tests.samples import RESTORED_AT, STARTED_AT, assessment
-from tests.web.test_pages import HOSTILE, Seen, opened
+from tests.web.test_pages import HOSTILE, Seen, give_up, opened
 
 
 @pytest.fixture
@@ -92,6 +92,35 @@ def test_what_may_be_major_or_soon_is_comes_first_then_the_newest_and_the_closed
     assert order(app, *sorted(expected)) == expected
     assert "未計測 / unmeasured" in words(app)
     assert "【訓練】" in words(app)
+
+
+def test_what_is_about_to_be_major_says_when(app: App) -> None:
+    known(app, "inc-soon", minute=1, verdict=Verdict.PERIODIC, major_since=None, candidate=True)
+    known(app, "inc-late", minute=2, verdict=Verdict.PERIODIC, major_since=None, major_expected_at=RESTORED_AT)
+    known(app, "inc-major", minute=3)
+    assert "基準到達の見込み 2026-11-21 13:00:00 JST" in words(app)
+    assert "基準到達の見込み 2026-11-21 13:30:00 JST" in words(app)
+    assert words(app).count("threshold expected") == 2
+    assert opened(app, "/incidents").count('class="mark soon"') == 1
+
+
+def test_dead_letters_are_told_with_a_link_to_them(app: App) -> None:
+    known(app, "inc-1")
+    known(app, "inc-2")
+    give_up(app, "desk", "desk: answered 401", "inc-2")
+    give_up(app, "mail", "mail: answered 401", "inc-2")
+    assert opened(app, "/incidents").count('href="/incidents/inc-2#deliveries">不達 2件</a>') == 1
+    assert "2 dead letters" in words(app)
+    assert words(app).count("不達") == 1
+
+
+def test_the_verdict_on_what_is_dismissed_or_was_but_a_drill_alarms_nobody(app: App) -> None:
+    known(app, "inc-drill", state="restored")
+    act(app, "inc-drill", Drilled())
+    app.keep(incident(id="inc-false", dismissed=True), assessment(incident_id="inc-false"))
+    assert 'class="mark major"' not in opened(app, "/incidents")
+    known(app, "inc-real")
+    assert opened(app, "/incidents").count('class="mark major"') == 1
 
 
 def test_of_the_closed_the_last_fifty_are_shown(app: App) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receiver import worker
 from receiver.law.verdict import Verdict
-from receiver.model import Delivery
+from receiver.model import Delivery, Remembered
 from receiver.observation.prometheus import Prometheus, QueryFailed
 from receiver.settings import PrometheusSettings
 from receiver.storage import deliveries, heartbeat, notifications
@@ -75,13 +75,13 @@ def fill(app: App) -> None:
     app.keep(incident(id="inc-3", cause="c3", state="closed"), assessment(incident_id="inc-3"))
     with app.database.write() as connection:
         for target in ("owed", "claimed", "sent", "dead"):
-            row = Delivery("inc-1", target, "ticket", 1, 0, False, "owed", 0, ASSESSED_AT)
+            row = Delivery("inc-1", target, "ticket", 1, 0, "owed", 0, ASSESSED_AT)
             deliveries.want(connection, row)
         for target in ("claimed", "sent", "dead"):
             assert deliveries.claim(connection, target, "h", ASSESSED_AT)
-        row = Delivery("inc-1", "sent", "ticket", 1, 0, False, "owed", 0, ASSESSED_AT)
-        deliveries.record_sent(connection, row, "h", 1, None, ASSESSED_AT)
-        row = Delivery("inc-1", "dead", "ticket", 1, 0, False, "owed", 0, ASSESSED_AT)
+        row = Delivery("inc-1", "sent", "ticket", 1, 0, "owed", 0, ASSESSED_AT)
+        deliveries.record_sent(connection, row, "h", 1, Remembered(), ASSESSED_AT)
+        row = Delivery("inc-1", "dead", "ticket", 1, 0, "owed", 0, ASSESSED_AT)
         deliveries.record_failed(connection, row, "h", "no", "dead", ASSESSED_AT)
         heartbeat.beat(connection, "tick", ASSESSED_AT)
         notifications.add(connection, "alertmanager", ASSESSED_AT, b"{}")

@@ -67,9 +67,16 @@ class Seen(HTMLParser):
 
 
 def row(incident_id: str = "inc-1", target: str = "desk") -> Delivery:
-    return Delivery(
-        incident_id, target, "ticket", wanted=1, sent=0, resolve=False, state="owed", attempts=0, next_attempt_at=ASSESSED_AT
-    )
+    return Delivery(incident_id, target, "ticket", wanted=1, sent=0, state="owed", attempts=0, next_attempt_at=ASSESSED_AT)
+
+
+def give_up(app: App, target: str, error: str, incident_id: str = "inc-1") -> None:
+    """A ticket becomes a dead letter."""
+    with app.database.write() as connection:
+        deliveries.want(connection, row(incident_id, target))
+        failing = deliveries.claim(connection, target, "test", ASSESSED_AT)
+        assert failing
+        deliveries.record_failed(connection, failing, "test", error, "dead", ASSESSED_AT)
 
 
 def test_it_says_in_both_languages_what_may_apply_and_that_a_person_decides(app: App) -> None:
@@ -129,6 +136,52 @@ def test_the_threshold_is_told_as_reached_or_as_expected(app: App) -> None:
     assert "Threshold reached" in page(app)
 
 
+def test_when_it_may_become_major_stands_at_the_top(app: App) -> None:
+    app.keep(incident(), assessment(number=1, verdict=Verdict.PERIODIC, major_since=None, candidate=True))
+    top = page(app).split("<nav>")[0]
+    assert "基準到達の見込み 2026-11-21 13:00:00 JST threshold expected" in Seen(top).words
+    assert 'class="mark soon"' in top
+
+
+def test_a_dead_letter_is_told_at_the_top_and_in_words_with_its_error_and_what_to_do(app: App) -> None:
+    app.keep(incident(), assessment())
+    with app.database.write() as connection:
+        deliveries.want(connection, row(target="desk"))
+    give_up(app, "redmine", "redmine: answered 422")
+    text = page(app)
+    assert '<a class="mark dead" href="#deliveries">不達 1件</a>' in text.split("<nav>")[0]
+    section = text.split('<h2 id="deliveries">')[1]
+    assert section.index("redmine: answered 422") < section.index("desk")
+    for said in ("不達 dead", "チケット", "1/0", "art58 doctor", "art58 deliveries replay inc-1", "未送付 owed", "次回 / next"):
+        assert said in Seen(section).words
+
+
+def test_without_a_dead_letter_there_is_nothing_to_do(app: App) -> None:
+    app.keep(incident(), assessment())
+    with app.database.write() as connection:
+        deliveries.want(connection, row())
+    assert "art58 deliveries replay" not in page(app)
+    assert "不達" not in page(app)
+
+
+def test_what_was_taken_without_its_mapped_fields_says_so_with_the_error_and_what_to_do(app: App) -> None:
+    app.keep(incident(), assessment())
+    lacking = Remembered(without_fields=True)
+    with app.database.write() as connection:
+        deliveries.want(connection, row())
+        for refused in (True, False):
+            claimed = deliveries.claim(connection, "desk", "test", ASSESSED_AT)
+            assert claimed
+            if refused:
+                deliveries.record_failed(connection, claimed, "test", "desk: answered 400 (weight)", "owed", ASSESSED_AT)
+            else:
+                deliveries.keep(connection, claimed, "test", "7", lacking, ASSESSED_AT)
+                deliveries.record_sent(connection, claimed, "test", 1, lacking, ASSESSED_AT)
+    words = Seen(page(app)).words
+    for said in ("送付済み（設定した項目なし） sent without its mapped fields", "desk: answered 400 (weight)", "replay inc-1"):
+        assert said in words
+
+
 def test_every_assessment_stays_to_be_seen(app: App) -> None:
     app.keep(incident(), *[assessment(number=n, affected_users=31_000 + n) for n in (1, 2, 3)])
     words = Seen(page(app)).words
@@ -156,6 +209,7 @@ def test_nothing_that_came_from_outside_becomes_part_of_the_page(app: App, hosti
     app.keep(incident(), assessment(), alerts=[alert()])
     with app.database.write() as connection:
         deliveries.want(connection, row())
+    give_up(app, "mail", "no")
     own = Seen(page(app))
 
     count = msgspec.structs.replace(assessment().affected.kept[0], query=hostile)
@@ -170,11 +224,8 @@ def test_nothing_that_came_from_outside_becomes_part_of_the_page(app: App, hosti
         claimed = deliveries.claim(connection, "desk", "test", ASSESSED_AT)
         assert claimed
         deliveries.keep(connection, claimed, "test", hostile, Remembered(), ASSESSED_AT)
-        deliveries.record_sent(connection, claimed, "test", 1, None, ASSESSED_AT)
-        deliveries.want(connection, row(target=hostile))
-        failing = deliveries.claim(connection, hostile, "test", ASSESSED_AT)
-        assert failing
-        deliveries.record_failed(connection, failing, "test", hostile, "dead", ASSESSED_AT)
+        deliveries.record_sent(connection, claimed, "test", 1, Remembered(), ASSESSED_AT)
+    give_up(app, hostile, hostile)
     text = page(app)
     seen = Seen(text)
 

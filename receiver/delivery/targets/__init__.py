@@ -2,7 +2,7 @@
 only speaks its system's language and returns what the other side said."""
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -32,13 +32,15 @@ class Seen(msgspec.Struct, frozen=True):
     """What stands on the other side. `fields` has the same names and forms as `Target.fields` gives.
 
     `has_block`: the marks around our part of the description are still there. `is_taken`: a person works on it (assigned, or the
-    status moved on). `native` is what the target itself needs again to write.
+    status moved on). `is_untouched`: it can be seen, without knowing what was written, that no person changed the fields.
+    `native` is what the target itself needs again to write.
     """
 
     fields: Mapping[str, Any]
     is_open: bool = True
     has_block: bool = True
     is_taken: bool = False
+    is_untouched: bool = False
     native: Any = None
 
 
@@ -48,6 +50,18 @@ class Change(msgspec.Struct, frozen=True):
     fields: Mapping[str, Any]
     block: bool = True
     state: Literal["open", "closed"] | None = None
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that deliveries need: `fault` is what is wrong with it (None: nothing), `cure` what to do about it.
+
+    `is_warning`: deliveries go on without it.
+    """
+
+    what: Text
+    fault: Text | None = None
+    cure: Text | None = None
+    is_warning: bool = False
 
 
 class Target(Protocol):
@@ -84,6 +98,10 @@ class Target(Protocol):
     def has_comment(self, remote_id: str, mark: str) -> bool:
         """Whether a comment with this mark is there."""
 
+    def checks(self, today: date) -> Iterable[Check]:
+        """Whether it has what it needs, as far as that can be asked without writing anything. Never raises: a failure is an
+        answer."""
+
 
 @runtime_checkable
 class Removes(Protocol):
@@ -91,26 +109,6 @@ class Removes(Protocol):
 
     def remove(self, remote_id: str) -> None:
         """Take it away, unless a person changed it. It may be away already."""
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing that deliveries need: `fault` is what is wrong with it (None: nothing), `cure` what to do about it.
-
-    `is_warning`: deliveries go on without it.
-    """
-
-    what: Text
-    fault: Text | None = None
-    cure: Text | None = None
-    is_warning: bool = False
-
-
-@runtime_checkable
-class Checks(Protocol):
-    """A target that can say, without writing anything there, whether it has what it needs."""
-
-    def checks(self) -> Iterable[Check]:
-        """Never raises: a failure is an answer."""
 
 
 class Unreachable(Exception):

@@ -15,7 +15,7 @@ import msgspec
 
 from receiver.delivery.targets import Draft, Missing, Refused
 from receiver.delivery.targets.http import Api
-from receiver.delivery.targets.plain_text import lines, one_line
+from receiver.delivery.targets.plain_text import head_and_rest, lines, one_line, whole_lines
 from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
 from receiver.law.wording import VERDICTS, clock_time
@@ -25,7 +25,7 @@ MOST_TAGS_BYTES = 500
 """[annotations] tags_length by default, counted over the JSON of all tags."""
 
 _MOST_TITLE = 200
-_MOST_TEXT = 2000  # of one language: escaped and in UTF-8, both stay far below the 64 KiB of a MySQL TEXT column
+_MOST_TEXT = 600  # of one language: it is shown in a small box beside the pointer
 _MOST_TAG = 100  # key and value have 100 characters each in Grafana's database
 _MARK = "a58:"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -52,7 +52,7 @@ def fields(name: str, draft: Draft, place: Place) -> dict[str, Any]:
         return _major(name, draft, place)
     start = milliseconds(statement.started_at)
     end = milliseconds(statement.restored_at or statement.started_at) if statement.resolved else start
-    said = [(statement.title.ja, statement.text.ja), (statement.title.en, statement.text.en)]
+    said = [(statement.title.ja, head_and_rest(statement.text.ja)[0]), (statement.title.en, head_and_rest(statement.text.en)[0])]
     return _sealed(said, statement.url, _short([key_tag(name, draft.key), *_by_weight(statement.tags)])) | {
         "time": start,
         "timeEnd": end,
@@ -83,6 +83,8 @@ def _major(name: str, draft: Draft, place: Place) -> dict[str, Any]:
     others = [tag for tag in statement.tags if tag not in own and not tag.startswith("verdict:")]
     tags = _short([key_tag(name, draft.key), verdict, "art58", *_by_weight(others)])
     heading, text = said
+    if "drill" in statement.tags and statement.resolved:
+        heading, text = Text("訓練終了: ", "Drill over: "), Text("この時点は訓練のもの", "This moment was but a drill's")
     major = VERDICTS[Verdict.MAJOR]
     both = [
         (heading.ja + major.ja, f"{text.ja}\n{statement.title.ja}"),
@@ -134,7 +136,7 @@ def check_dashboard(name: str, api: Api, place: Place) -> None:
     if not place.dashboard_uid:
         return
     try:
-        api.call("GET", f"/api/dashboards/uid/{place.dashboard_uid}", dict[str, Any])
+        api.call("GET", f"/api/dashboards/uid/{place.dashboard_uid}", dict[str, msgspec.Raw])
     except Missing:
         raise Refused(
             f"{name}: there is no dashboard {one_line(place.dashboard_uid, 60)!r} in this organisation. Check dashboard_uid, or "
@@ -182,7 +184,7 @@ def _text(said: list[tuple[str, str]], url: str) -> str:
     parts = [
         part
         for title, text in said
-        for part in (f"<b>{_escaped(one_line(title, _MOST_TITLE))}</b>", _escaped(lines(text, _MOST_TEXT)))
+        for part in (f"<b>{_escaped(one_line(title, _MOST_TITLE))}</b>", _escaped(whole_lines(lines(text, len(text)), _MOST_TEXT)))
     ]
     if url.startswith(("http://", "https://")):
         parts.append(f'<a href="{html.escape(url)}">{_escaped(url)}</a>')

@@ -6,13 +6,15 @@ in the logs of everyone on the way.
 """
 
 import re
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Seen
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, backlog_checks
 from receiver.delivery.targets.backlog_issue import READ, Comment, Issue, read_fields, to_form
 from receiver.delivery.targets.backlog_notation import notation
 from receiver.delivery.targets.block import block, mark_line, place_in
+from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.plain_text import lines, one_line
 from receiver.settings.tickets import BacklogTicket
@@ -122,6 +124,9 @@ class Backlog:
             former, last = last, max((one.id for one in page), default=last)
             if last == former or len(page) < _PAGE:
                 return False
+
+    def checks(self, today: date) -> Iterator[Check]:
+        return backlog_checks.checks(self._settings, Reader(self._api))
 
     def _status(self, state: str) -> int:
         return self._settings.closed_status_id if state == "closed" else self._settings.new_status_id

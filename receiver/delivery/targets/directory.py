@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +63,9 @@ class TicketDirectory:
         """A file that was taken away is made anew: whoever takes tickets in from the folder may do so."""
         file = self._path / Path(remote_id).name
         try:
-            content = file.read_bytes() if file.is_file() else b""
+            if not file.is_file():
+                return Seen({})
+            content = file.read_bytes()
         except OSError as error:
             raise self._unreachable(error) from None
         title = _title(content.decode("utf-8", "surrogateescape"))
@@ -79,7 +81,7 @@ class TicketDirectory:
     def has_comment(self, remote_id: str, mark: str) -> bool:
         raise NotImplementedError
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self, today: date) -> Iterator[Check]:
         """No file is made: that a disk is full shows only when one is."""
         yield checking.folder(self._path)
 

@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Seen, Unreachable
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, github_checks
+from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.markdown import block, comment, has_block, is_comment, is_of, with_block
 from receiver.delivery.targets.plain_text import one_line
@@ -24,7 +25,7 @@ _MOST_TITLE = 256
 _MOST_BODY = 65_536
 _MOST_NOTE = 10_000
 _MOST_LABEL = 50
-_A_PAGE = 30  # an answer is read up to 1 MiB, and a body may have 64 Ki characters
+_A_PAGE = 30  # an answer is read up to 8 MiB, and a body may have 64 Ki characters
 _MOST_PAGES = 200
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MARK = re.compile(r"[A-Za-z0-9._#-]{1,300}")
@@ -163,6 +164,9 @@ class GitHubIssues:
     def has_comment(self, remote_id: str, mark: str) -> bool:
         found = self._pages(f"{self._one(remote_id)}/comments", list[_Comment], {})
         return any(is_comment(one.body or "", self._checked(mark)) for one in found)
+
+    def checks(self, today: date) -> Iterator[Check]:
+        return github_checks.checks(self._settings, Reader(self._api))
 
     def _label(self, remote_id: str, wanted: list[str], there: list[str]) -> None:
         path = f"{self._one(remote_id)}/labels"

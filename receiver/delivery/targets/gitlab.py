@@ -4,13 +4,14 @@ its label `a58:KEY`, among those that the token's own user made.
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Seen, Unreachable
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, gitlab_checks
+from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.markdown import block, comment, has_block, is_comment, tracker_line, with_block
 from receiver.delivery.targets.plain_text import one_line
@@ -22,8 +23,9 @@ _MOST_TITLE = 255
 _MOST_DESCRIPTION = 1_048_576
 _MOST_NOTE = 10_000
 _MOST_LABEL = 255
-_A_PAGE = 30  # an answer is read up to 1 MiB
+_A_PAGE = 30  # an answer is read up to 8 MiB
 _MOST_PAGES = 200
+_ROLE = "Give the token the role of a planner or reporter"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MARK = re.compile(r"[A-Za-z0-9._#-]{1,300}")
 _MAPPED = frozenset(("assignee_ids", "confidential", "due_date", "labels", "milestone_id", "weight"))
@@ -100,10 +102,7 @@ class GitLabIssues:
             raise Unreachable(f"{self.name}: did not say which issue it made")
         if (label := self._key_label(draft.key)) not in made.labels:
             # GitLab drops labels without a word where the token may not set them, and then nothing would be found again
-            raise Refused(
-                f"{self.name}: made issue {made.iid} without its label {label}. "
-                "Give the token the role of a planner or reporter, and delete that issue"
-            )
+            raise Refused(f"{self.name}: made issue {made.iid} without its label {label}. {_ROLE}, and delete that issue")
         return str(made.iid)
 
     def read(self, remote_id: str) -> Seen | None:
@@ -136,7 +135,9 @@ class GitLabIssues:
         if change.state:
             wanted["state_event"] = {"open": "reopen", "closed": "close"}[change.state]
         if wanted:
-            self._api.call("PUT", self._one(remote_id), _Issue, wanted)
+            made = self._api.call("PUT", self._one(remote_id), _Issue, wanted)
+            if missing := set(change.fields.get("labels", [])).difference(made.labels):
+                raise Refused(f"{self.name}: did not take the labels {', '.join(sorted(missing))}. {_ROLE}")
         return remote_id
 
     def comment(self, remote_id: str, text: str, mark: str) -> None:
@@ -148,6 +149,9 @@ class GitLabIssues:
         wanted = {"activity_filter": "only_comments", "sort": "desc"}
         found = self._pages(f"{self._one(remote_id)}/notes", list[_Note], wanted)
         return any(is_comment(one.body, self._checked(mark)) for one in found if not one.system)
+
+    def checks(self, today: date) -> Iterator[Check]:
+        return gitlab_checks.checks(self._settings, Reader(self._api), today)
 
     def _one(self, remote_id: str) -> str:
         if not re.fullmatch(r"[1-9][0-9]{0,17}", remote_id):

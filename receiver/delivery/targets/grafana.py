@@ -6,20 +6,30 @@ An annotation is found again by its tag `a58:<incident id>`.
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
-from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, annotations, checking
+from receiver.delivery.targets import (
+    Change,
+    Check,
+    Draft,
+    Missing,
+    Refused,
+    Seen,
+    Unreachable,
+    annotations,
+    checking,
+    grafana_checks,
+)
 from receiver.delivery.targets.annotations import Place
+from receiver.delivery.targets.checking import Reader
+from receiver.delivery.targets.grafana_checks import ANNOTATIONS
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.plain_text import one_line
-from receiver.law.provisions import Text
 
 _PATH = "/api/annotations"
-ANNOTATIONS = Text("注釈の読み取り", "annotations can be read")
-DASHBOARD = Text("ダッシュボード", "the dashboard is there")
 _ID = re.compile(r"(?:[A-Za-z0-9._-]+/a-)?([1-9][0-9]{0,18})")  # the newer API calls the same one INCIDENT/a-12
 
 
@@ -88,7 +98,9 @@ class GrafanaAnnotations:
             found = self._api.call("GET", self._one(remote_id), _Found)
         except Missing:
             return None
-        return Seen({"text": found.text, "tags": found.tags or [], "time": found.time, "timeEnd": found.time_end or found.time})
+        tags = found.tags or []
+        fields = {"text": found.text, "tags": tags, "time": found.time, "timeEnd": found.time_end or found.time}
+        return Seen(fields, is_untouched=annotations.is_untouched(found.text, tags))
 
     def write(self, remote_id: str, draft: Draft, change: Change, seen: Seen) -> str:
         """A PATCH has no dashboard: an annotation stays where it was made."""
@@ -105,7 +117,7 @@ class GrafanaAnnotations:
     def remove(self, remote_id: str) -> None:
         """Take a double away: while another one stands, and nobody changed text or tags."""
         seen = self.read(remote_id)
-        if seen is None or not annotations.is_untouched(seen.fields["text"], seen.fields["tags"]):
+        if seen is None or not seen.is_untouched:
             return
         tag = annotations.key_tag(self.name, annotations.key_of(seen.fields["tags"]) or "")
         if all(self._one(str(one.id)) == self._one(remote_id) for one in self._found(tag)):
@@ -115,12 +127,11 @@ class GrafanaAnnotations:
         except Missing:
             return
 
-    def checks(self) -> Iterator[Check]:
-        """Whether annotations may be written cannot be asked."""
+    def checks(self, today: date) -> Iterator[Check]:
         check, answer = checking.asked(ANNOTATIONS, lambda: self._api.call("GET", _PATH, list[_Found], params={"limit": "1"}))
         yield check
-        if answer is not None and self._place.dashboard_uid:
-            yield checking.asked(DASHBOARD, lambda: annotations.check_dashboard(self.name, self._api, self._place))[0]
+        if answer is not None:
+            yield from grafana_checks.checks(self._place, Reader(self._api))
 
     def _found(self, tag: str) -> list[_Found]:
         params: dict[str, str | list[str]] = {"tags": [tag], "type": ["annotation"]}

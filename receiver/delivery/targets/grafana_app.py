@@ -6,21 +6,36 @@ both by their tag. An id here is INCIDENT/NAME, so that what took the place of N
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Seen, Unreachable, annotations
+from receiver.delivery.targets import (
+    Change,
+    Check,
+    Draft,
+    Missing,
+    Refused,
+    Seen,
+    Unreachable,
+    annotations,
+    checking,
+    grafana_checks,
+)
 from receiver.delivery.targets.annotations import Place
+from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.grafana import headers, with_fitted_tags
+from receiver.delivery.targets.grafana_checks import ANNOTATIONS
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.plain_text import one_line
+from receiver.law.provisions import Text
 
 T = TypeVar("T")
 
 VERSION = "annotation.grafana.app/v0alpha1"
 _MOST_PAGES = 100
+_NO_API = Text("設定 api を auto か legacy にしてください", "Set api to auto or legacy: this Grafana has not the newer one")
 _ID = re.compile(r"(?P<key>[A-Za-z0-9._-]+)/(?P<name>[A-Za-z0-9][A-Za-z0-9.-]{0,252})|(?P<number>[1-9][0-9]{0,18})")
 _NUMBERED = re.compile(r"a-([0-9]+)")  # over the legacy tables, the name carries the legacy id
 
@@ -47,6 +62,10 @@ class _Annotation(msgspec.Struct, frozen=True):
     def fields(self) -> dict[str, Any]:
         spec = self.spec
         return {"text": spec.text, "tags": spec.tags or [], "time": spec.time, "timeEnd": spec.time_end or spec.time}
+
+    @property
+    def is_untouched(self) -> bool:
+        return annotations.is_untouched(self.spec.text, self.spec.tags or [])
 
     @property
     def age(self) -> tuple[str, int, str]:
@@ -103,7 +122,7 @@ class GrafanaAppAnnotations:
 
     def read(self, remote_id: str) -> Seen | None:
         found = self._standing(remote_id)
-        return Seen(found.fields, native=found) if found else None
+        return Seen(found.fields, is_untouched=found.is_untouched, native=found) if found else None
 
     def write(self, remote_id: str, draft: Draft, change: Change, seen: Seen) -> str:
         old = seen.native or self._standing(remote_id)
@@ -129,11 +148,16 @@ class GrafanaAppAnnotations:
             found = self._get(name)
         except Missing:
             return
-        tags = found.spec.tags or []
-        if not annotations.is_untouched(found.spec.text, tags):
-            return
-        if any(one.metadata.name != name for one in self._found(annotations.key_of(tags) or "")):
+        key = annotations.key_of(found.spec.tags or [])
+        if found.is_untouched and any(one.metadata.name != name for one in self._found(key or "")):
             self._delete(name)
+
+    def checks(self, today: date) -> Iterator[Check]:
+        """Grafana's newer API is asked for annotations; dashboards and rights are the same by both."""
+        check = checking.there(ANNOTATIONS, f"API {VERSION}", lambda: self.find(checking.UNKNOWN_KEY), _NO_API)
+        yield check
+        if check.fault is None:
+            yield from grafana_checks.checks(self._place, Reader(self._api))
 
     def _replace(self, key: str, old: _Annotation, wanted: dict[str, Any]) -> str:
         """The one with these times in the place of the old one, what persons wrote in it included; its name."""

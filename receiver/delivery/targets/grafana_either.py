@@ -1,14 +1,17 @@
 """Grafana's annotations by whichever API it has: it is asked once, and what was made by the one is found by the other."""
 
 import threading
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
-from receiver.delivery.targets import Change, Draft, Missing, Seen
+from receiver.delivery.targets import Change, Check, Draft, Missing, Seen
+from receiver.delivery.targets.checking import asked
 from receiver.delivery.targets.grafana import GrafanaAnnotations, headers
 from receiver.delivery.targets.grafana_app import VERSION, GrafanaAppAnnotations
+from receiver.delivery.targets.grafana_checks import ANNOTATIONS
 from receiver.delivery.targets.http import call
 
 
@@ -98,3 +101,7 @@ class GrafanaEither:
 
     def remove(self, remote_id: str) -> None:
         self._there.remove(remote_id)
+
+    def checks(self, today: date) -> Iterator[Check]:
+        check, there = asked(ANNOTATIONS, lambda: self._there)
+        yield from there.checks(today) if there else [check]

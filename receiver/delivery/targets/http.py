@@ -27,13 +27,14 @@ Secrets = str | tuple[str, ...]
 _LONGEST_SLEEP = timedelta(seconds=5)
 """Rather than wait longer for its turn, a call gives up before it is made: the ledger comes again."""
 
-_MOST_ANSWER_BYTES = 1024 * 1024
+_MOST_ANSWER_BYTES = 8 * 1024 * 1024  # a dashboard may have some
 _MOST_SAID = 200
 _LONGEST_RETRY_AFTER = timedelta(days=1)
+_NOT_TAKEN = "Check what the configuration names there: project, fields, statuses, places. art58 doctor asks for them"
 _CURES = {
     401: "Check the secret in the configuration",
     403: "Check what the secret allows",
-    404: "Check the address, and whether it was deleted there",
+    404: "Check address and names in the configuration, and whether the secret's user may see what they name",
     410: "The other side wants no more of this: take the target out of the configuration",
 }
 
@@ -68,7 +69,10 @@ class Pace:
 
 
 class Api:
-    """A JSON API at `url`. `headers` and `params` go with every call, and what they carry, as `secret`, is shown in no message."""
+    """A JSON API at `url`. `headers` and `params` go with every call, and what they carry, as `secret`, is shown in no message.
+
+    `cures`: by status what to do about it, where this system means something of its own by it.
+    """
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         per_minute: float | None = None,
+        cures: Mapping[int, str] | None = None,
     ) -> None:
         self._name = name
         self._url = url.rstrip("/")
@@ -88,6 +93,7 @@ class Api:
         self._headers = {"Accept": "application/json", **headers}
         self._params = params or {}
         self._pace = Pace(per_minute)
+        self._cures = {400: _NOT_TAKEN, 422: _NOT_TAKEN} | dict(cures or {})
 
     def call(
         self,
@@ -116,6 +122,7 @@ class Api:
             params={**self._params, **(params or {})},
             body=content,
             pace=self._pace,
+            cures=self._cures,
         )
         return decode(self._name, answer or b"null", type_)
 
@@ -131,8 +138,9 @@ def call(
     params: Mapping[str, str | list[str]] | None = None,
     body: bytes | None = None,
     pace: Pace | None = None,
+    cures: Mapping[int, str] | None = None,
 ) -> bytes:
-    """The body of a 2xx answer, cut after 1 MiB. `secret` appears in no message, even where the other side repeats it."""
+    """The body of a 2xx answer, cut after 8 MiB. `secret` appears in no message, even where the other side repeats it."""
     if pace:
         pace.wait(target)
     try:
@@ -157,7 +165,7 @@ def call(
         raise Unreachable(f"{target}: no answer from {_host(url)} within {timeout_seconds:g} s") from None
     except (OSError, urllib3.exceptions.HTTPError) as error:
         raise Unreachable(f"{target}: no connection to {_host(url)} ({type(error).__name__})") from None
-    _check(target, response, answer, secret)
+    _check(target, response, answer, secret, _CURES | dict(cures or {}))
     return answer
 
 
@@ -191,7 +199,7 @@ def _beginning(response: requests.Response, timeout_seconds: float) -> bytes:
     return bytes(answer)
 
 
-def _check(target: str, response: requests.Response, answer: bytes, secret: Secrets) -> None:
+def _check(target: str, response: requests.Response, answer: bytes, secret: Secrets, cures: Mapping[int, str]) -> None:
     status = response.status_code
     if 200 <= status < 300:
         return
@@ -201,7 +209,7 @@ def _check(target: str, response: requests.Response, answer: bytes, secret: Secr
     if 300 <= status < 400:
         raise Refused(f"{said}. Redirects are not followed: write the final address in the configuration")
     kind = Missing if status in (404, 410) else Refused
-    raise kind(f"{said}. {_CURES.get(status, 'Check the address and the version of the other side')}")
+    raise kind(f"{said}. {cures.get(status, 'Check the address and the version of the other side')}")
 
 
 def _said(response: requests.Response, answer: bytes, secret: Secrets) -> str:

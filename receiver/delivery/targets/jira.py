@@ -7,10 +7,11 @@ of an issue that we may not see any more; it counts as deleted only if the proje
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Literal, TypeVar
 
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Seen, Unreachable
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, jira_checks
+from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api, decode
 from receiver.delivery.targets.jira_answers import Comments, Fields, Found, Issue, Made, Page
 from receiver.delivery.targets.jira_text import Adf, RichText, Wiki
@@ -21,7 +22,7 @@ from receiver.settings.tickets import JiraCloudTicket, JiraServerTicket, JiraTic
 T = TypeVar("T")
 
 _MOST_SUMMARY = _MOST_LABEL = 255
-_PAGE = 20  # an answer is cut after 1 MiB, and a comment may have 32,767 characters
+_PAGE = 20  # an answer is cut after 8 MiB, and a comment may have 32,767 characters
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ID = re.compile(r"[A-Z][A-Z0-9_]{0,99}-[1-9][0-9]{0,18}")
 _PROPERTY = "art58"
@@ -118,6 +119,9 @@ class Jira:
             start += len(page.comments)
             if not page.comments or start >= page.total:
                 return False
+
+    def checks(self, today: date) -> Iterator[Check]:
+        return jira_checks.checks(self._settings, Reader(self._api))
 
     def _search(self, jql: str) -> Iterator[Found]:
         raise NotImplementedError

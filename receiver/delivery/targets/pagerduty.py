@@ -5,18 +5,20 @@ person resolved the alert meanwhile, the next news open a new one under the same
 """
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, timedelta
 from typing import Any, Literal
 
 import msgspec
 
-from receiver.delivery.targets import Change, Draft, Refused, Seen, Unreachable
+from receiver.delivery.targets import Change, Check, Draft, Refused, Seen, Unreachable, checking
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.plain_text import lines, one_line
+from receiver.law.provisions import Text
 from receiver.settings.tickets import PagerDutyTicket, Severity
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_KEY_LENGTH = 32
 _MOST_SUMMARY = 1024
 _MOST_URL = 2000
 _MOST_BODY_BYTES = 512 * 1024
@@ -80,6 +82,15 @@ class PagerDuty:
 
     def has_comment(self, remote_id: str, mark: str) -> bool:
         raise NotImplementedError
+
+    def checks(self, today: date) -> Iterator[Check]:
+        """The Events API can be asked nothing: whether the key is one of theirs shows only when an event is sent."""
+        yield checking.reachable(self._settings.url, 10)
+        if (length := len(self._routing_key)) != _KEY_LENGTH:
+            what = Text("連携キー（routing_key）の形", "form of the routing key")
+            wrong = Text(f"{length}文字です（{_KEY_LENGTH}文字のはず）", f"it has {length} characters, not {_KEY_LENGTH}")
+            cure = Text("Integration Key を確認してください", "Check the integration key of the service")
+            yield Check(what, wrong, cure, is_warning=True)
 
     def _tell(self, action: Literal["trigger", "resolve"], key: str, draft: Draft) -> None:
         if not _KEY.fullmatch(key):

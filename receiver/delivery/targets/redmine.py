@@ -6,21 +6,35 @@ description before and after, and there are no pages of them.
 """
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import groupby
 from typing import Any, Literal
 
 import msgspec
 
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Seen
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, redmine_checks
+from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api
-from receiver.delivery.targets.plain_text import lines, one_line
+from receiver.delivery.targets.plain_text import lines, one_line, wrapped
+from receiver.delivery.words import LINK_NAMES
 from receiver.settings.tickets import RedmineTicket
 
 BEGIN = "<!-- art58 begin -->"
 END = "<!-- art58 end -->"
 
-_HINT = "ここまでの枠内は自動で書き換わります。メモは枠の外にお書きください。 / Rewritten automatically: write notes outside."
+_HINT = {
+    "ja": "ここまでは自動で書き換わります。メモはこの下にお書きください。",
+    "en": "All above is rewritten automatically: write notes below.",
+}
+_HINT["both"] = f"{_HINT['ja']} / {_HINT['en']}"
+_MOST_COLUMNS = 100
+"""What is shown as it is Redmine breaks nowhere: it would have to be moved sidewise to be read."""
+_NOT_TAKEN = (
+    "Check whether project {!r} is there for the user of the API key, and whether it may add issues there, "
+    "then tracker, statuses and mapped fields: art58 doctor asks for them"
+)
 _MOST_TITLE = 255
 _MOST_TEXT = 12_000  # in UTF-8, with a person's text around it, below the 64 KiB of a MySQL TEXT column
 _MOST_COMMENT = 4_000
@@ -29,7 +43,10 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MARK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._#-]{0,150}")
 _ID = re.compile(r"[1-9][0-9]{0,8}")
 _CUSTOM = re.compile(r"cf_([1-9][0-9]{0,8})")
-_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]/~%-][A-Za-z0-9._:\[\]/~%-]*")
+_LINK = re.compile(r"(?:(?P<name>[^:]+): )?(?P<place>https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(?P<path>/[!-~]*)?")
+"""A line that is nothing but a link: an address, perhaps after its name."""
+_MARKUP = re.compile(r"[^A-Za-z0-9./?=&%#:-]|={2,}")
+"""What of an address is escaped in it, as it might be markup: it is the same address so."""
 _BLOCK = re.compile(rf"^{BEGIN}[ \t]*\r?$.*?^{END}(?=[ \t]*\r?$)", re.MULTILINE | re.DOTALL)
 
 _NAMED = {"priority_id": "priority", "category_id": "category", "fixed_version_id": "fixed_version", "parent_issue_id": "parent"}
@@ -63,6 +80,13 @@ class _Issue(msgspec.Struct, frozen=True):
     is_private: bool = False
     custom_fields: list[_Custom] = []
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """By the names of `RedmineIssues.fields`."""
+        found = {"title": self.subject} | {name: getattr(self, name) for name in _PLAIN}
+        found |= {name: there.id if (there := getattr(self, theirs)) else None for name, theirs in _NAMED.items()}
+        return found | {f"cf_{one.id}": one.value for one in self.custom_fields}
+
     def custom(self, id_: int) -> Any:
         return next((one.value for one in self.custom_fields if one.id == id_), None)
 
@@ -86,7 +110,9 @@ class RedmineIssues:
         self._settings = settings
         key = settings.api_key.read().reveal()
         headers = {"X-Redmine-API-Key": key}
-        self._api = Api(settings.name, settings.url, key, timeout_seconds, headers, per_minute=settings.per_minute)
+        # what its user may not add to, Redmine calls "Project cannot be blank", in the language of that user
+        cures = {422: _NOT_TAKEN.format(one_line(settings.project, 100))}
+        self._api = Api(settings.name, settings.url, key, timeout_seconds, headers, per_minute=settings.per_minute, cures=cures)
         for name in settings.fields:
             if problem := _problem(name, settings.key_field):
                 raise ValueError(f"{settings.name}: fields: {problem}")
@@ -129,13 +155,10 @@ class RedmineIssues:
     def read(self, remote_id: str) -> Seen | None:
         with suppress(Missing):
             issue = self._read(remote_id)
-            fields = {"title": issue.subject} | {name: getattr(issue, name) for name in _PLAIN}
-            fields |= {name: there.id if (there := getattr(issue, theirs)) else None for name, theirs in _NAMED.items()}
-            fields |= {f"cf_{one.id}": one.value for one in issue.custom_fields}
             is_open = not issue.status.is_closed
             moved_on = is_open and issue.status.id != self._settings.open_status_id
             has_block = bool(_BLOCK.search(issue.description or ""))
-            return Seen(fields, is_open, has_block, issue.assigned_to is not None or moved_on, native=issue)
+            return Seen(issue.fields, is_open, has_block, issue.assigned_to is not None or moved_on, native=issue)
         return None
 
     def write(self, remote_id: str, draft: Draft, change: Change, seen: Seen) -> str:
@@ -148,12 +171,12 @@ class RedmineIssues:
         if without_key:
             issue["custom_fields"] = [*issue.get("custom_fields", []), self._key_value(draft)]
         self._put(remote_id, issue)
-        if change.state or without_key:
-            self._check(remote_id, change.state)
+        if issue:
+            self._check(remote_id, change, before, issue.get("description"))
         return remote_id
 
     def comment(self, remote_id: str, text: str, mark: str) -> None:
-        self._put(remote_id, {"notes": f"{self._verbatim(text, _MOST_COMMENT)}\n{self._last_line(mark)}"})
+        self._put(remote_id, {"notes": f"{self._shown(text, _MOST_COMMENT)}\n\n{self._last_line(mark)}"})
 
     def has_comment(self, remote_id: str, mark: str) -> bool:
         if not self._has_note(remote_id, self._last_line(mark)):
@@ -161,6 +184,9 @@ class RedmineIssues:
         if self._has_note(remote_id, self._last_line("none")):
             raise Refused(f"{self.name}: this Redmine cannot search in notes. It must be 5.0 or newer")
         return True
+
+    def checks(self, today: date) -> Iterator[Check]:
+        return redmine_checks.checks(self._settings, Reader(self._api))
 
     def _has_note(self, remote_id: str, last_line: str) -> bool:
         query = {"issue_id": self._id(remote_id), "notes": f"${last_line}", "status_id": "*", "limit": "1"}
@@ -176,8 +202,17 @@ class RedmineIssues:
         if issue:
             self._api.call("PUT", f"/issues/{self._id(remote_id)}.json", type(None), {"issue": issue})
 
-    def _check(self, remote_id: str, state: Literal["open", "closed"] | None) -> None:
-        issue = self._read(remote_id)
+    def _check(self, remote_id: str, change: Change, before: _Issue, description: str | None) -> None:
+        """A change that may not be made is answered as done: so it is read again. What a plugin made of it counts as taken."""
+        issue, state = self._read(remote_id), change.state
+        kept = [name for name, value in change.fields.items() if issue.fields.get(name) == before.fields.get(name) != value]
+        if _text(issue.description) == _text(before.description) != _text(description or before.description):
+            kept.append("description")
+        if kept:
+            raise Refused(
+                f"{self.name}: issue {issue.id} did not take {', '.join(kept)}. "
+                "Let the role of the receiver's user edit issues, and the workflow not make them read-only for it"
+            )
         if state and issue.status.id != self._status(state):
             raise Refused(
                 f"{self.name}: issue {issue.id} did not take status {self._status(state)}. "
@@ -202,13 +237,32 @@ class RedmineIssues:
         return {"id": self._settings.key_field, "value": self._key(draft.key)}
 
     def _block(self, draft: Draft) -> str:
-        url = draft.statement.url
-        link = f"{url}\n\n" if _URL.fullmatch(url) else ""
-        return f"{BEGIN}\n{self._verbatim(draft.text, _MOST_TEXT)}\n\n{link}{_HINT}\n{END}"
+        return f"{BEGIN}\n{self._shown(draft.text, _MOST_TEXT)}\n\n{_HINT[self._settings.language]}\n{END}"
 
-    def _verbatim(self, text: str, most_characters: int) -> str:
+    def _shown(self, text: str, most_characters: int) -> str:
+        """The lines as they are, but for those that are links of ours: these can be clicked."""
+        parts = list[str]()
+        each = ((line, self._link(line)) for line in lines(text, most_characters).split("\n"))
+        for is_text, group in groupby(each, lambda pair: pair[1] is None):
+            shown = "\n".join(line if link is None else link for line, link in group).strip("\n")
+            parts += [f"{self._verbatim(shown)}\n" if is_text else shown] if shown else []
+        return "\n".join(parts)
+
+    def _link(self, line: str) -> str | None:
+        """The line as a link of Redmine's; None where it is none, or not by a name of ours: a name might be markup."""
+        found = _LINK.fullmatch(line)
+        if not found or found["name"] not in (None, *LINK_NAMES):
+            return None
+        path, mark, query = (found["path"] or "").partition("?")
+        url = found["place"] + _MARKUP.sub(_escaped, path) + mark + _MARKUP.sub(_escaped, query.replace("+", " "))
+        if not found["name"]:
+            return url
+        return f'"{found["name"]}":{url}' if self._settings.formatting == "textile" else f"[{found['name']}]({url})"
+
+    def _verbatim(self, text: str) -> str:
         """In which Redmine finds neither markup nor macros, links, mentions or marks of ours: only the end of it is looked for."""
-        shown = re.sub(r"<(?=/?(?:pre|code|kbd|notextile|redpre)|!--)", "＜", lines(text, most_characters), flags=re.IGNORECASE)
+        shown = wrapped(text, _MOST_COLUMNS)
+        shown = re.sub(r"<(?=/?(?:pre|code|kbd|notextile|redpre)|!--)", "＜", shown, flags=re.IGNORECASE)
         if self._settings.formatting == "textile":
             return f"<pre>\n{shown}\n</pre>"
         return f"```\n{re.sub('`{3,}|~{3,}', lambda run: '-' * len(run[0]), shown)}\n```"
@@ -229,11 +283,19 @@ class RedmineIssues:
         return key
 
 
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"%{ord(sign):02X}" for sign in found[0])
+
+
 def _problem(name: str, key_field: int) -> str:
     custom = _CUSTOM.fullmatch(name)
     if name in _NAMED or name in _PLAIN or (custom and int(custom[1]) != key_field):
         return ""
     return f"{one_line(name, 40)!r} is none of {', '.join([*_NAMED, *_PLAIN])} and cf_N, a custom field other than key_field"
+
+
+def _text(description: str | None) -> str:
+    return (description or "").replace("\r\n", "\n").strip()
 
 
 def _as_read(name: str, value: Any) -> Any:

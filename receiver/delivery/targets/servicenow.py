@@ -7,15 +7,16 @@ are looked at.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Seen, Unreachable
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, servicenow_checks
 from receiver.delivery.targets.block import block, mark_line, place_in, without_marks
+from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api, Secrets
 from receiver.delivery.targets.plain_text import one_line
 from receiver.delivery.targets.servicenow_text import as_text, cut, length, title, value_of, without_html
@@ -131,10 +132,19 @@ class ServiceNow:
         elif change.state == "open":
             record["state"] = self._settings.reopened_state
         if record:
-            answer = self._table("PATCH", self._one(remote_id), _Row, record, {"sysparm_fields": "sys_id,state"}).result
+            names = {"sysparm_fields": ",".join(dict.fromkeys(["sys_id", "state", *record]))}
+            answer = self._table("PATCH", self._one(remote_id), _Row, record, names).result
+            self._check_taken(answer, record, seen)
             if change.state and (value_of(answer, "state") in self._over) != (change.state == "closed"):
                 raise Refused(f"{self.name}: did not take the state {record['state']}. Let the user write it, or choose another")
         return remote_id
+
+    def _check_taken(self, answer: Mapping[str, Any], record: Mapping[str, str], seen: Seen) -> None:
+        """What the user may not write, or a business rule puts back, is answered as done."""
+        before = _columns(seen.fields) | {"description": seen.native or ""}
+        kept = [name for name, value in record.items() if name in before and value_of(answer, name) == before[name] != value]
+        if kept:
+            raise Refused(f"{self.name}: did not take {', '.join(kept)}. Let the user write these fields")
 
     def comment(self, remote_id: str, text: str, mark: str) -> None:
         note = {"work_notes": f"{without_html(without_marks(cut(text, _MOST_COMMENT)))}\n\n{mark_line(self._mark(mark))}"}
@@ -152,6 +162,9 @@ class ServiceNow:
                 offset += _PAGE
         params = {"sysparm_fields": "work_notes", "sysparm_display_value": "true"}
         return line in value_of(self._table("GET", path, _Row, None, params).result, "work_notes")
+
+    def checks(self, today: date) -> Iterator[Check]:
+        return servicenow_checks.checks(self._settings, Reader(self._api))
 
     @property
     def _over(self) -> set[str]:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -81,7 +81,7 @@ class TicketWebhook:
     def has_comment(self, remote_id: str, mark: str) -> bool:
         raise NotImplementedError
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self, today: date) -> Iterator[Check]:
         """Nothing is sent: whether the other side takes the signature shows only when something is."""
         yield checking.reachable(self._url, self._timeout_seconds)
 

@@ -10,8 +10,10 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("deliveries", sa.Column("remembered", sa.Text, nullable=False, server_default="{}"))
     op.drop_column("deliveries", "resolved")
+    op.drop_column("deliveries", "resolve")
 
 
 def downgrade() -> None:
+    op.add_column("deliveries", sa.Column("resolve", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("deliveries", sa.Column("resolved", sa.Boolean, nullable=False, server_default=sa.false()))
     op.drop_column("deliveries", "remembered")
