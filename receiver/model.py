@@ -380,7 +380,8 @@ class Statement(msgspec.Struct, frozen=True):
     """What is said of an incident to a target: finished, nothing left to look up.
 
     `key` is the incident's id, by which the target can find what it made of it. `number` counts up with every change. `title` is
-    one line, `text` plain lines whose head, what one must know at once, ends at the first empty line. `tags` are short and safe. `url` leads to the incident's page.
+    one line, `text` plain lines, both in Japanese and English; its head, what one must know at once, ends at the first empty line.
+    `tags` are short and safe. `url` leads to the incident's page.
     `milestone` changes with what a person wants to be told of, not only to find written: the verdict, the state.
     `parts` says the same as `text`, part by part, and where more is to be seen.
     """
