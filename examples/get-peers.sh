@@ -89,8 +89,12 @@ rm -rf "$state" "$dest/root" "$dest"/*.deb
 mkdir -p "$state"/{lists/partial,cache/archives/partial,sources}
 opts+=(-o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache")
 if [ -n "$suite" ]; then
-  awk 'BEGIN{RS="";ORS="\n\n"} NR==1' /etc/apt/sources.list.d/debian.sources |
-    sed -E "s/^Suites:.*/Suites: $suite/" >"$state/sources/x.sources"
+  if [ -f /etc/apt/sources.list.d/debian.sources ]; then
+    awk 'BEGIN{RS="";ORS="\n\n"} NR==1' /etc/apt/sources.list.d/debian.sources |
+      sed -E "s/^Suites:.*/Suites: $suite/" >"$state/sources/x.sources"
+  else # the older form, one line each
+    sed -nE "s/^(deb (\[[^]]*\] )?[^ ]+) [^ ]+ .*/\1 $suite main/p" /etc/apt/sources.list | head -1 >"$state/sources/x.list"
+  fi
   opts+=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$state/sources")
 fi
 apt-get "${opts[@]}" update

@@ -412,8 +412,9 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     `telling` is a comment of unknown outcome (the thing it is on, its mark, its milestone), `told` the marks of those on
     doubles and predecessors. `doubles` are further things under our key, `unsure_until` is the time up to which one may turn
     up. `continues` is the closed one that this one goes on from; one that is `superseded` has such a successor.
-    `without_fields`: the other side refused the mapped fields. `gone`: a person deleted it; `reopened`: a person opened again
-    what we had closed.
+    `forms` are values that the other side keeps in a form of its own: ours, and theirs. `lacking` are the mapped fields that it
+    did not take, with what was said. `missing_since` is when it was first not found there, `gone`: a person deleted it;
+    `reopened`: a person opened again what we had closed.
     """
 
     number: int = 0
@@ -431,7 +432,9 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
     unsure_until: datetime | None = None
     continues: str = ""
     superseded: bool = False
-    without_fields: bool = False
+    forms: dict[str, tuple[Any, Any]] = {}
+    lacking: dict[str, str] = {}
+    missing_since: datetime | None = None
     gone: bool = False
     reopened: bool = False
 

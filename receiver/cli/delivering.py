@@ -83,7 +83,7 @@ def replay(file: Path, incident: str | None, target: str | None, *, as_json: boo
         click.echo(msgspec.json.encode({"ok": True, "replayed": len(found), "deliveries": rows, "not_configured": lost}))
         return
     for each in found:
-        _say(f"{each.incident_id} {each.target} {each.object}: {each.last_error or '-'}")
+        _say(f"{each.incident_id} {each.target} {each.object}: {standing.error(each) or '-'}")
     _say(f"{len(found)}件を未送付に戻しました。受信機が直ちに最新の内容を送ります")
     _say(f"{len(found)} owed anew: a running receiver sends the newest at once")
     if lost:
@@ -153,10 +153,10 @@ def _as_json(row: Delivery, known: set[str]) -> dict[str, Any]:
         "sent": row.sent,
         "attempts": row.attempts,
         "next_attempt_at": row.next_attempt_at if standing.has_next(row) else None,
-        "last_error": row.last_error,
+        "last_error": standing.error(row) or None,
         "remote_id": row.remote_id,
         "configured": row.target in known,
-        "without_fields": row.remembered.without_fields,
+        "without_fields": standing.lacks_fields(row),
     }
 
 
@@ -179,7 +179,7 @@ def _notes(row: Delivery, known: set[str]) -> Iterator[str]:
         yield "送付先の設定なし / the target is not configured"
     if standing.has_next(row):
         yield f"次回 / next: {clock_time(row.next_attempt_at)}"
-    error = one_line(row.last_error or "", _LONGEST_CELL)
+    error = one_line(standing.error(row), _LONGEST_CELL)
     if standing.lacks_fields(row):
         state = standing.state(row)
         yield f"{state.ja} / {state.en}{error and f': {error}'}"

@@ -5,7 +5,20 @@ from datetime import datetime
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.targets.plain_text import one_line
-from receiver.delivery.words import LEARNT, START_BASES, STATES, by_alerts, is_drill_over, links, marks, notes
+from receiver.delivery.words import (
+    ALL_WITHDRAWN,
+    LEARNT,
+    NO_SERVICE,
+    PLANNED,
+    START_BASES,
+    STATES,
+    WITHDRAWN,
+    by_alerts,
+    is_drill_over,
+    links,
+    marks,
+    notes,
+)
 from receiver.law import deadlines
 from receiver.law.near_miss import NearMiss
 from receiver.law.provisions import BASES, Text
@@ -35,7 +48,9 @@ def compose(
     stated: Stated = Stated(),  # noqa: B008 - frozen
     parts: Iterable[str] = (),
 ) -> Statement:
-    """The statement on the incident as of its latest assessments. `parts` are the incidents that became part of it."""
+    """The statement on the incident as of its latest assessments, which are none if all were withdrawn. `parts` are the incidents
+    that became part of it.
+    """
     near = near_miss_of(stated, incident.failure_started_at)
     verdict = gravest([*latest, near] if near else latest).verdict
     unmeasured = any(a.candidate and not a.measured for a in latest)
@@ -45,7 +60,7 @@ def compose(
         title = _title_of_a_drill_that_is_over(incident, latest, catalogue)
     return Statement(
         key=incident.id,
-        number=max(assessment.number for assessment in latest),
+        number=max((assessment.number for assessment in latest), default=0),
         title=_marked(title, marks(incident, stated)),
         text=_text(_head(parts_of_text, latest, verdict, near, catalogue), parts_of_text),
         verdict=verdict,
@@ -72,8 +87,9 @@ def _milestone(incident: Incident, verdict: Verdict, latest: list[Assessment], s
     """Equal as long as nothing came to pass that those who watch a ticket should be told of."""
     is_candidate, unmeasured = any(a.candidate for a in latest), any(a.candidate and not a.measured for a in latest)
     services = sorted(a.service for a in latest if a.verdict == verdict and not a.withdrawn)
-    marked = [mark.en for mark in marks(incident, stated)]
-    return "/".join([incident.state, verdict.value, f"candidate={is_candidate}", f"unmeasured={unmeasured}", *services, *marked])
+    marked = [mark.en for mark in (*marks(incident, stated), *([PLANNED] if stated.planned else []))]
+    listed = f"services={','.join(services)}", f"marks={','.join(marked)}"
+    return "/".join([incident.state, verdict.value, f"candidate={is_candidate}", f"unmeasured={unmeasured}", *listed])
 
 
 def _title(incident: Incident, verdict: Verdict, unmeasured: bool, latest: list[Assessment], catalogue: Catalogue) -> Text:
@@ -82,18 +98,18 @@ def _title(incident: Incident, verdict: Verdict, unmeasured: bool, latest: list[
     expected, grown = _expected(verdict, latest)
     about = [a for a in latest if (a.candidate if expected else a.verdict == verdict)]
     # a near-miss, or what is open only for its checklist, is about the incident and so about all it hit
-    meant = [_called(a, catalogue) for a in about or latest]
-    ja, en = "・".join(called.ja for called in meant), ", ".join(called.en for called in meant)
+    meant = _names(about or latest, catalogue)
     mark = Text("【未計測】", "[unmeasured] ") if unmeasured else Text("", "")
     if expected:
         when = clock_time(expected)
         trend = Text("現在の傾向では", " on the present trend") if expected == grown else Text("", "")
         return Text(
-            f"{mark.ja}{trend.ja}{when}に重大な事故の基準に達する可能性（要判断）: {ja}（{state.ja}）",
-            f"{mark.en}{en}: may reach the threshold of a major accident (重大な事故) at {when}{trend.en}: "
+            f"{mark.ja}{trend.ja}{when}に重大な事故の基準に達する可能性（要判断）: {meant.ja}（{state.ja}）",
+            f"{mark.en}{meant.en}: may reach the threshold of a major accident (重大な事故) at {when}{trend.en}: "
             f"a person decides ({state.en})",
         )
-    return Text(f"{mark.ja}{VERDICTS[verdict].ja}: {ja}（{state.ja}）", f"{mark.en}{en}: {VERDICTS[verdict].en} ({state.en})")
+    judged = VERDICTS[verdict] if latest or verdict != Verdict.NONE else WITHDRAWN
+    return Text(f"{mark.ja}{judged.ja}: {meant.ja}（{state.ja}）", f"{mark.en}{meant.en}: {judged.en} ({state.en})")
 
 
 def _expected(verdict: Verdict, latest: list[Assessment]) -> tuple[datetime | None, datetime | None]:
@@ -107,9 +123,8 @@ def _expected(verdict: Verdict, latest: list[Assessment]) -> tuple[datetime | No
 
 def _title_of_a_drill_that_is_over(incident: Incident, latest: list[Assessment], catalogue: Catalogue) -> Text:
     """Without its verdict, which would alarm; the text still has it."""
-    called, state = [_called(a, catalogue) for a in latest], STATES[incident.state]
-    ja, en = "・".join(each.ja for each in called), ", ".join(each.en for each in called)
-    return Text(f"{ja}（{state.ja}）", f"{en} ({state.en})")
+    called, state = _names(latest, catalogue), STATES[incident.state]
+    return Text(f"{called.ja}（{state.ja}）", f"{called.en} ({state.en})")
 
 
 def _marked(title: Text, before: Iterable[Text]) -> Text:
@@ -120,6 +135,11 @@ def _marked(title: Text, before: Iterable[Text]) -> Text:
 def _called(assessment: Assessment, catalogue: Catalogue) -> Text:
     service = catalogue.by_name.get(assessment.service)
     return service.called if service else Text(assessment.service, assessment.service)
+
+
+def _names(assessments: list[Assessment], catalogue: Catalogue) -> Text:
+    called = [_called(a, catalogue) for a in assessments] or [NO_SERVICE]
+    return Text("・".join(each.ja for each in called), ", ".join(each.en for each in called))
 
 
 def _parts(
@@ -136,7 +156,7 @@ def _parts(
     return Parts(
         state=incident.state,
         candidate=any(a.candidate for a in latest),
-        notes=notes(incident, alerts, stated, parts),
+        notes=(*notes(incident, alerts, stated, parts), *([] if latest else [ALL_WITHDRAWN])),
         facts=_facts(incident, alerts, stated),
         impacts=tuple(_impact(assessment, catalogue) for assessment in latest),
         near_miss=_near_miss(near, stated) if near else (),

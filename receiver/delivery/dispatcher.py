@@ -13,9 +13,9 @@ import structlog
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.content import DEFAULT, Content
-from receiver.delivery.follow import ClaimLost, Follower, Policy
+from receiver.delivery.follow import ClaimLost, Follower, Policy, without
 from receiver.delivery.newest import newest
-from receiver.delivery.targets import Missing, Refused, Target, Unreachable
+from receiver.delivery.targets import Forbidden, Missing, Refused, Target, Unreachable
 from receiver.law import deadlines
 from receiver.model import Clock, Delivery, Remembered, Statement
 from receiver.storage import deliveries
@@ -23,6 +23,8 @@ from receiver.storage.database import Database, StoreUnavailable
 
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
+PATIENCE = 8
+"""Attempts, about four minutes: for so long it may be a moment's that a place is not there, or lets us not in."""
 GIVE_UP_AFTER = 300
 """Attempts: about a day at the longest wait. Then it is a dead letter, until news of the incident give it another try."""
 
@@ -66,23 +68,19 @@ class Dispatcher:
         return True
 
     def _send(self, delivery: Delivery) -> None:
-        number, statement = self._statement(delivery.incident_id)
-        said = self._content.draft(delivery, statement)
-        if delivery.remembered.without_fields:
-            said = msgspec.structs.replace(said, fields={})
-        follower = Follower(self._target, delivery, said, self._policy, partial(self._keep, delivery), self._clock)
+        follower: Follower | None = None
         try:
+            number, statement = self._statement(delivery.incident_id)
+            said = without(self._content.draft(delivery, statement), delivery.remembered.lacking)
+            follower = Follower(self._target, delivery, said, self._policy, partial(self._keep, delivery), self._clock)
             follower.follow()
         except ClaimLost:
             log.warning("another one sends this by now", incident=delivery.incident_id, target=self._target.name)
         except Unreachable as error:
-            settles = self._target.settles if follower.remote_id is None else timedelta()
+            settles = self._target.settles if follower and follower.remote_id is None else timedelta()
             self._failed(delivery, str(error), "owed", max(error.retry_after or timedelta(), settles))
         except Refused as error:
-            if isinstance(error, Missing) and follower.remote_id and delivery.last_error != str(error):
-                self._failed(delivery, str(error), "owed", timedelta())  # deleted since it was read: the next look tells
-            else:
-                self._refused(delivery, follower, str(error))
+            self._refused(delivery, follower, error)
         except StoreUnavailable:
             raise
         except Exception as error:  # whatever it is: one ticket must not keep the others waiting
@@ -98,21 +96,28 @@ class Dispatcher:
                 "delivered", incident=delivery.incident_id, target=self._target.name, number=shown, remote_id=follower.remote_id
             )
 
-    def _refused(self, delivery: Delivery, follower: Follower, error: str) -> None:
-        """A dead letter; but a mapped field that the other side does not take must not keep the whole of it away from there."""
-        is_shown = follower.memory.number >= follower.draft.statement.number  # and only a comment was refused
-        if is_shown or not follower.draft.fields:
-            if not is_shown:  # they were not what it was about
-                self._remember(delivery, follower, without_fields=False)
-            self._failed(delivery, error, "dead", timedelta())
+    def _refused(self, delivery: Delivery, follower: Follower | None, error: Refused) -> None:
+        """A dead letter, unless it may pass: deleted since it was read, a proxy or a secret that is being changed just now. Mapped
+        fields that the other side does not take must not keep the whole of it away from there.
+        """
+        if isinstance(error, Missing | Forbidden):
+            state: deliveries.Failed = "owed" if delivery.attempts < PATIENCE else "dead"
+            self._failed(delivery, str(error), state, timedelta())
             return
-        self._remember(delivery, follower, without_fields=True)
+        fields = follower.draft.fields if follower else {}
+        if follower is None or not fields or follower.memory.number >= follower.draft.statement.number:
+            if follower and delivery.remembered.lacking and not fields:  # they were not what it was about
+                self._remember(delivery, follower, {})
+            self._failed(delivery, str(error), "dead", timedelta())
+            return
+        # lists last: labels are hardly ever refused, and would be taken out again
+        first = [name for name, value in fields.items() if not isinstance(value, list)] or fields
+        self._remember(delivery, follower, follower.memory.lacking | dict.fromkeys(first, str(error)))
         self._failed(delivery, f"without its mapped fields from now on, as with them: {error}", "owed", timedelta())
 
-    def _remember(self, delivery: Delivery, follower: Follower, *, without_fields: bool) -> None:
+    def _remember(self, delivery: Delivery, follower: Follower, lacking: dict[str, str]) -> None:
         with suppress(ClaimLost):
-            memory = msgspec.structs.replace(follower.memory, without_fields=without_fields)
-            self._keep(delivery, follower.remote_id, memory)
+            self._keep(delivery, follower.remote_id, msgspec.structs.replace(follower.memory, lacking=lacking))
 
     def _keep(self, delivery: Delivery, remote_id: str | None, memory: Remembered) -> None:
         now = self._clock()

@@ -11,13 +11,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from receiver.delivery.merge import merge, remembered
-from receiver.delivery.targets import Change, Draft, Missing, Refused, Removes, Seen, Target
+from receiver.delivery.merge import is_empty, merge, remembered
+from receiver.delivery.targets import Change, Draft, Missing, Refused, Removes, Seen, Target, Unfindable, Unreachable
 from receiver.delivery.words import CONTINUED, DOUBLE, DOUBLED
 from receiver.model import Clock, Delivery, Remembered
 
 UNSURE = timedelta(minutes=10)
 """After a creation of unknown outcome a double may turn up for so long: the other side may have been slow, or its index is."""
+
+GONE_AFTER = timedelta(minutes=1)
+SEARCHES = 3
+"""Attempts after which a place that lets nothing be sought gets a ticket without that."""
+
+_RIGHTS = "Let the receiver's user write it, in every status"
 
 Keep = Callable[[str | None, Remembered], None]
 """Puts the other side's id and what is known of the thing on disk. Raises ClaimLost."""
@@ -66,8 +72,7 @@ class Follower:
         seen = self._read(self.remote_id or "") or self._read_double()
         remote_id = self.remote_id or ""
         if seen is None:
-            self._target.find(self.draft.key)  # raises where it is not the thing that is gone but the whole place
-            self._remember(gone=True, unsure_until=None)
+            self._look_again()
             return
         self._learn(seen)
         if seen.is_untouched and not self.memory.written:  # found again with nothing known of it: all that stands there is ours
@@ -79,8 +84,24 @@ class Follower:
             remote_id = self._write(remote_id, seen)
         self._tell(remote_id)
 
+    def _look_again(self) -> None:
+        """It is gone if a search finds none either, and once more some time later: else it is not the thing that is missing but the
+        place, or it is hidden for a while.
+        """
+        found = self._target.find(self.draft.key)
+        if self.remote_id in found:
+            raise Unreachable(f"{self._target.name}: {self.remote_id} was found there, but not shown")
+        if found:
+            self._remember(found[0], doubles=tuple(found[1:]), missing_since=None)
+            raise Unreachable(f"{self._target.name}: another one with the same key is followed from now on")
+        if self.memory.missing_since is None:
+            self._remember(missing_since=self._clock())
+        if self.memory.missing_since and self._clock() - self.memory.missing_since < GONE_AFTER:
+            raise Unreachable(f"{self._target.name}: it is not there any more, and is looked for once more", GONE_AFTER)
+        self._remember(gone=True, unsure_until=None)
+
     def _make(self) -> None:
-        unknown = self._delivery.creating_since is not None
+        unknown = bool(self.memory.milestone)  # kept before the first call
         # a write follows where the outcome of a creation was ever unknown, and where it is to be closed at once
         doubt: dict[str, Any] = {"unsure_until": self._clock() + UNSURE} if unknown else {}
         if found := self._find(unknown):
@@ -88,10 +109,14 @@ class Follower:
             return
         wanted = dict(self._target.fields(self.draft))
         self._remember(begun=_begun(self.memory, wanted), milestone=self._statement.milestone)
-        remote_id = self._target.create(self.draft)
-        if not unknown and not self._statement.resolved:
-            doubt = {"number": self._statement.number, "written": wanted, "begun": {}}
+        try:
+            remote_id = self._target.create(self.draft)
+        except Unfindable as error:
+            self._remember(error.remote_id)
+            raise
         self._remember(remote_id, **doubt)
+        if not unknown and not self._statement.resolved:
+            self._remember(number=self._statement.number, begun={}, **self._taken(remote_id, wanted, {}))
 
     def _find(self, unknown: bool) -> list[str]:
         """Sought before the first call to make it, too: the store may have been lost since, or set back. But a place that lets
@@ -99,8 +124,8 @@ class Follower:
         """
         try:
             return self._target.find(self.draft.key)
-        except Refused:
-            if unknown:
+        except (Refused, Unreachable) as error:
+            if unknown or (isinstance(error, Unreachable) and self._delivery.attempts < SEARCHES):
                 raise
             return []
 
@@ -139,6 +164,8 @@ class Follower:
 
     def _learn(self, seen: Seen) -> None:
         """What became of a change of state whose outcome was unknown, and whether a person opened what we had closed."""
+        if self.memory.missing_since:
+            self._remember(missing_since=None)
         if (state := self.memory.turning) and self._target.reads:
             ours = seen.is_open == (state == "open")
             closed_at = (self._clock() if state == "closed" else None) if ours else self.memory.closed_at
@@ -147,10 +174,9 @@ class Follower:
             self._remember(reopened=True)
 
     def _has_comment(self, on: str, mark: str) -> bool:
-        try:
+        with suppress(Missing if on == self.remote_id else Refused):
             return self._target.has_comment(on, mark)
-        except Missing:
-            return False
+        return False
 
     def _needs_successor(self, seen: Seen) -> bool:
         """The incident was over and goes on, and its ticket was closed by a person, or by us too long ago."""
@@ -160,21 +186,51 @@ class Follower:
         return closed_at is None or self._clock() - closed_at > self._policy.reopen_within
 
     def _write(self, remote_id: str, seen: Seen) -> str:
-        wanted, state = self._target.fields(self.draft), self._turn(seen)
+        wanted, state = self._in_their_form(self._target.fields(self.draft)), self._turn(seen)
         fields, theirs = merge(wanted, seen.fields, self.memory)
         ours = {name: value for name, value in wanted.items() if name not in theirs}
         self._remember(theirs=theirs, begun=_begun(self.memory, ours), turning=state)
         new_id = self._target.write(remote_id, self.draft, Change(fields, seen.has_block, state), seen)
+        taken = self._taken(new_id, remembered(self.memory.written, ours, seen.fields), seen.fields, fields)
         self._remember(
             new_id,
             number=self._statement.number,
             was_over=self._statement.resolved,
-            written=remembered(self.memory.written, ours, seen.fields),
+            **taken,
             begun={},
             turning=None,
             closed_at={"closed": self._clock(), "open": None, None: self.memory.closed_at}[state],
         )
         return new_id
+
+    def _taken(
+        self, remote_id: str, written: dict[str, Any], before: Mapping[str, Any], changed: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """`written`, `forms` and `lacking` as they stand there now: some systems answer what may not be changed, or not in this
+        form, as done. Lists are merged by their members, and so not compared. Raises Refused where the title was not taken.
+        """
+        fields = {name: value for name, value in (written if changed is None else changed).items() if not isinstance(value, list)}
+        seen = self._target.read(remote_id) if fields and self._target.reads and self._target.comments else None
+        if seen is None:
+            return {"written": written}
+        is_new = changed is None
+        kept = [
+            name
+            for name, value in fields.items()
+            if (there := seen.fields.get(name)) != value and (is_empty(there) if is_new else there == before.get(name))
+        ]
+        if unmapped := [name for name in kept if name not in self.draft.fields and not is_new]:
+            raise Refused(f"{self._target.name}: {remote_id} did not take {', '.join(unmapped)}. {_RIGHTS}")
+        lacking = {name: f"{self._target.name}: {remote_id} did not take {name}. {_RIGHTS}" for name in kept}
+        there = {name: seen.fields[name] for name in fields if name in seen.fields and name not in lacking}
+        forms = {name: (fields[name], value) for name, value in there.items() if value != fields[name]}
+        rest = {name: value for name, value in (written | there).items() if name not in lacking}
+        return {"written": rest, "forms": self.memory.forms | forms, "lacking": self.memory.lacking | lacking}
+
+    def _in_their_form(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """So that a value which the other side keeps in another form counts as what is there, as long as it is the same."""
+        forms = self.memory.forms
+        return {name: forms[name][1] if name in forms and forms[name][0] == value else value for name, value in wanted.items()}
 
     def _turn(self, seen: Seen) -> Literal["open", "closed"] | None:
         over, closed_at = self._statement.resolved, self.memory.closed_at
@@ -212,13 +268,11 @@ class Follower:
     def _comment(self, on: str, mark: str, text: str, milestone: str = "") -> None:
         if mark in self.memory.told:
             return
-        if not milestone and self._has_comment(on, mark):  # told before the store was lost
-            self._told(mark, milestone)
-            return
-        self._remember(telling=(on, mark, milestone))
-        # of others nobody may be left there to be told, or they may be locked
-        with suppress(Missing if on == self.remote_id else Refused):
-            self._target.comment(on, text, mark)
+        if milestone or not self._has_comment(on, mark):  # else it was told before the store was lost
+            self._remember(telling=(on, mark, milestone))
+            # of others nobody may be left there to be told, or they may be locked
+            with suppress(Missing if on == self.remote_id else Refused):
+                self._target.comment(on, text, mark)
         self._told(mark, milestone)
 
     def _told(self, mark: str, milestone: str) -> None:
@@ -231,6 +285,11 @@ class Follower:
         self.remote_id = remote_id or self.remote_id
         self.memory = msgspec.structs.replace(self.memory, **changes)
         self._keep(self.remote_id, self.memory)
+
+
+def without(draft: Draft, lacking: Mapping[str, str]) -> Draft:
+    """The draft without the mapped fields that the other side does not take."""
+    return msgspec.structs.replace(draft, fields={name: value for name, value in draft.fields.items() if name not in lacking})
 
 
 def _begun(memory: Remembered, fields: Mapping[str, Any]) -> dict[str, list[Any]]:

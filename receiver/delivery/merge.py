@@ -31,7 +31,7 @@ def merge(wanted: Mapping[str, Any], seen: Mapping[str, Any], memory: Remembered
                 write[name] = members
         elif there == value:
             continue
-        elif name not in seen or there in (ours := _ours(name, memory)) or (not ours and _is_empty(there)):
+        elif name not in seen or there in (ours := _ours(name, memory)) or (not ours and is_empty(there)):
             write[name] = value
         else:
             theirs.add(name)
@@ -59,5 +59,5 @@ def _members(wanted: list[Any], there: list[Any], written: list[Any], ours: list
     return kept + [one for one in wanted if one not in kept and one not in taken_out]
 
 
-def _is_empty(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
     return value is None or value == "" or value == []

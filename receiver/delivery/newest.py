@@ -19,7 +19,7 @@ class NotAssessed(LookupError):
 def newest(
     connection: Connection, incident_id: str, catalogue: Catalogue, duty_settings: deadlines.Settings, external_url: str
 ) -> tuple[int, Statement]:
-    """The number of its last assessment, and what is said by all of them. Raises LookupError, NotAssessed."""
+    """The number of its last assessment, and what is said by those that stand. Raises LookupError, NotAssessed."""
     incident = store.get(connection, incident_id)
     if incident is None:
         raise LookupError(f"incident {incident_id} is not in the store")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from receiver.delivery.follow import Policy
+from receiver.delivery.follow import Policy, without
 from receiver.delivery.merge import merge
 from receiver.delivery.plan import Object, Route, newest_objects, row_of, turn
 from receiver.delivery.targets import Target
@@ -94,8 +94,7 @@ def _of_row(row: Delivery, route: Route, target: Target, statement: Statement, n
     if steps and steps[0] == "create" and row.remote_id:
         row = row.next
     wanted = route.content.draft(row, statement)
-    if row.remembered.without_fields:
-        wanted = msgspec.structs.replace(wanted, fields={})
+    wanted = without(wanted, row.remembered.lacking)
     fields = dict(target.fields(wanted))
     merged = merge(fields, row.remembered.written, row.remembered)
     return Preview(

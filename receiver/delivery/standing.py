@@ -25,7 +25,12 @@ def state(row: Delivery) -> Text:
 
 def lacks_fields(row: Delivery) -> bool:
     """Whether it is there, but without the fields that the operator mapped."""
-    return row.state in ("sent", "unsure") and row.remembered.without_fields
+    return row.state in ("sent", "unsure") and bool(row.remembered.lacking)
+
+
+def error(row: Delivery) -> str:
+    """What the other side said last that it does not take; empty where it took all."""
+    return row.last_error or ("; ".join(dict.fromkeys(row.remembered.lacking.values())) if lacks_fields(row) else "")
 
 
 def has_next(row: Delivery) -> bool:

@@ -28,6 +28,19 @@ LEARNT: dict[Learnt, Text] = {
     "act": Text("人の申告", "stated by a person"),
 }
 
+DRILL, DRILL_OVER = Text("訓練", "drill"), Text("訓練終了", "drill over")
+DISMISSED, PLANNED = Text("誤報として取下げ", "dismissed as a false alarm"), Text("計画された工事", "planned work")
+_PART_OF = Text("{0}に統合", "now part of {0}")
+
+WITHDRAWN, NO_SERVICE = Text("判定取下げ", "verdicts withdrawn"), Text("影響を受ける役務なし", "no service is hit")
+ALL_WITHDRAWN = Text(
+    "現在の情報では、この障害はカタログのどの役務にも影響していない。以前の判定はすべて取り下げた"
+    "（別の障害によるもの、又はカタログの変更による）",
+    "By what is known now it hits no service of the catalogue: all verdicts on it were withdrawn "
+    "(another failure hit the services, or the catalogue was changed)",
+)
+"""Of an incident that was assessed, and none of its assessments stands any more."""
+
 DETAILS, CONTINUES, LINKS = Text("詳細", "Details"), Text("前のチケット", "Goes on from"), Text("リンク", "Links")
 NOT_USABLE = Text("ひな形を使えなかった: {0}", "A template could not be used: {0}")
 """What is wrong with it goes into the braces."""
@@ -62,12 +75,20 @@ def marks(incident: Incident, stated: Stated) -> tuple[Text, ...]:
     """What has to stand before all else that is said of it."""
     found, over = [], is_drill_over(incident, stated)
     if stated.drill:
-        found.append(Text("訓練終了", "drill over") if over else Text("訓練", "drill"))
+        found.append(DRILL_OVER if over else DRILL)
     if incident.dismissed and not over:
-        found.append(Text("誤報として取下げ", "dismissed as a false alarm"))
-    if incident.joined_to:
-        found.append(Text(f"{incident.joined_to}に統合", f"now part of {incident.joined_to}"))
+        found.append(DISMISSED)
+    if whole := incident.joined_to:
+        found.append(Text(_PART_OF.ja.format(whole), _PART_OF.en.format(whole)))
     return tuple(found)
+
+
+def mark_of(en: str) -> Text | None:
+    """The mark that is called so in English; None if there is none such."""
+    before = _PART_OF.en.format("")
+    if en.startswith(before):
+        return Text(_PART_OF.ja.format(en.removeprefix(before)), en)
+    return next((mark for mark in (DRILL, DRILL_OVER, DISMISSED, PLANNED) if mark.en == en), None)
 
 
 def is_drill_over(incident: Incident, stated: Stated) -> bool:

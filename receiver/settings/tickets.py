@@ -80,7 +80,7 @@ class FollowedTicket(TicketSettings, frozen=True, forbid_unknown_fields=True, kw
         dict[Priority, str | int],
         Meta(description="what {{ priority }} stands for in `fields`: by verdict, or candidate; left out where none is given"),
     ] = {}
-    per_minute: Annotated[float, Meta(gt=0, le=100_000, description="most calls in a minute, for each worker")] = 60
+    per_minute: Annotated[float, Meta(ge=2, le=100_000, description="most calls in a minute, for each worker")] = 60
 
     @property
     def reopen_within(self) -> timedelta:
@@ -202,7 +202,7 @@ class BacklogTicket(FollowedTicket, frozen=True, forbid_unknown_fields=True, kw_
     resolution_id: Annotated[
         Annotated[int, Meta(ge=0)] | None, Meta(description="resolution (完了理由) on closing: 0 対応済み, 1 対応しない")
     ] = None
-    per_minute: Annotated[float, Meta(gt=0, le=100_000, description="most calls in a minute, for each worker")] = 150
+    per_minute: Annotated[float, Meta(ge=2, le=100_000, description="most calls in a minute, for each worker")] = 150
 
 
 class RedmineTicket(FollowedTicket, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="redmine"):

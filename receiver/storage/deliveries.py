@@ -88,20 +88,25 @@ def succeed(connection: Connection, delivery: Delivery, remote_id: str, now: dat
 def record_sent(
     connection: Connection, delivery: Delivery, holder: str, number: int, remembered: Remembered, now: datetime
 ) -> None:
-    """The other side has it as of assessment `number`. More may be wanted by now; else it is looked at once more if it is unsure.
-
-    Where it was taken without its mapped fields only, `last_error` goes on saying why.
-    """
+    """The other side has it as of assessment `number`. More may be wanted by now; else what is unsure is looked at once more."""
     row = connection.execute(select(table.c.wanted).where(_held(delivery, holder))).first()
     if row is None:
         return  # the claim ran out and another holder has it: that one records
     again_at = remembered.unsure_until
     state = "owed" if row.wanted > number else "unsure" if again_at else "sent"
-    values: dict[str, Any] = {"state": state, "sent": number, "attempts": 0, "next_attempt_at": again_at or now}
-    if not remembered.without_fields:
-        values["last_error"] = None
-    released = update(table).where(_key(delivery)).values(claimed_by=None, claimed_until=None, **values)
-    connection.execute(released)
+    connection.execute(
+        update(table)
+        .where(_key(delivery))
+        .values(
+            state=state,
+            sent=number,
+            attempts=0,
+            next_attempt_at=again_at or now,
+            claimed_by=None,
+            claimed_until=None,
+            last_error=None,
+        )
+    )
 
 
 def record_failed(
@@ -168,12 +173,12 @@ def replay(connection: Connection, now: datetime, *, target: str | None = None, 
     """Owe the dead letters anew, of this target or this incident where named, at once and with all attempts before them; likewise
     what was taken without its mapped fields only: these are tried again. They are returned as they were.
     """
-    without_fields = and_(table.c.state.in_(("sent", "unsure")), table.c.last_error.is_not(None))
-    query = select(table).where(_of(target=target, incident_id=incident_id), or_(table.c.state == "dead", without_fields))
+    lacking = and_(table.c.state.in_(("sent", "unsure")), table.c.remembered.contains('"lacking":'))  # left out where there is none
+    query = select(table).where(_of(target=target, incident_id=incident_id), or_(table.c.state == "dead", lacking))
     ordered = query.order_by(table.c.incident_id, table.c.target, table.c.object)
     found = [_delivery(row) for row in connection.execute(ordered.with_for_update())]
     for delivery in found:
-        remembered = msgspec.structs.replace(delivery.remembered, without_fields=False, number=0)  # so that all is written again
+        remembered = msgspec.structs.replace(delivery.remembered, lacking={}, number=0)  # so that all is written again
         connection.execute(
             update(table)
             .where(_key(delivery))

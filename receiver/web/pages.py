@@ -88,6 +88,7 @@ def blueprint(
             start_basis=words.START_BASES["person" if standing.started_at else found.start_basis],
             learnt=words.LEARNT,
             latest=latest,
+            withdrawn=words.ALL_WITHDRAWN,
             near=near,
             checklist=[(question, standing.by.get(("near_miss", question.fact))) for question in near_miss.shipped().questions],
             answers=standing.near_miss,

@@ -154,7 +154,7 @@ def test_what_the_other_side_said_cannot_forge_a_line_or_colour_the_terminal(des
 
 def test_what_was_taken_without_its_mapped_fields_says_so_with_the_reason(desk: Desk) -> None:
     desk.put("owed", target="lab", remote_id="7", error="lab: answered 400 (no such weight)")
-    lacking = Remembered(without_fields=True)
+    lacking = Remembered(lacking={"priority": "400: no such priority"})
     with desk.database.write() as connection:
         claimed = ledger.claim(connection, "lab", "one", LATER)
         assert claimed
@@ -163,7 +163,7 @@ def test_what_was_taken_without_its_mapped_fields_says_so_with_the_reason(desk: 
 
     said = desk().stdout
 
-    assert "送付済み（設定した項目なし） / sent without its mapped fields: lab: answered 400 (no such weight)" in said
+    assert "送付済み（設定した項目なし） / sent without its mapped fields: 400: no such priority" in said
     (row,) = desk.told()["deliveries"]
     assert (row["state"], row["without_fields"]) == ("sent", True)
 
@@ -248,13 +248,13 @@ def test_a_replay_of_all_dead_letters_touches_nothing_that_is_not_dead(desk: Des
 
 
 def test_a_replay_tries_the_mapped_fields_again_and_keeps_what_is_known_of_the_thing(desk: Desk) -> None:
-    remembered = Remembered(number=2, written={"title": "t"}, theirs=("title",), without_fields=True)
+    remembered = Remembered(number=2, written={"title": "t"}, theirs=("title",), lacking={"priority": "400: no such priority"})
     desk.put("dead", target="lab", remote_id="7", remembered=remembered)
 
     desk("replay", "--all-dead")
 
     row = desk.rows()["inc-1", "lab"]
-    assert row.remembered == msgspec.structs.replace(remembered, without_fields=False, number=0)
+    assert row.remembered == msgspec.structs.replace(remembered, lacking={}, number=0)
     assert row.remote_id == "7"
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from receiver.delivery.dispatcher import Dispatcher
-from receiver.delivery.follow import UNSURE, Policy
+from receiver.delivery.follow import GONE_AFTER, UNSURE, Policy
 from receiver.delivery.plan import Route, plan
 from receiver.delivery.targets import Refused, Target, http
 from receiver.delivery.targets.annotations import Place, fields
@@ -241,6 +241,8 @@ def test_one_that_a_person_deleted_is_not_made_again(board: Board) -> None:
         for resource in board.grafana.app.store.rows.values():
             resource["metadata"]["deletionTimestamp"] = "2026-11-21T04:00:00Z"
     board.assess(2, verdict=Verdict.NONE, major_since=None)
+    board.send_all()
+    board.now += GONE_AFTER
     board.send_all()
     assert board.marked("inc-1") == []
     assert board.row().remembered.gone

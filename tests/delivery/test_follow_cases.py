@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from receiver.delivery.content import Content
-from receiver.delivery.dispatcher import Dispatcher
-from receiver.delivery.follow import UNSURE
-from receiver.delivery.targets import Draft, Missing, Refused, Unreachable
+from receiver.delivery.dispatcher import PATIENCE, Dispatcher
+from receiver.delivery.follow import GONE_AFTER, SEARCHES, UNSURE
+from receiver.delivery.targets import Draft, Forbidden, Missing, Refused, Unfindable, Unreachable
 from receiver.law.verdict import Verdict
 from receiver.model import Delivery, Statement
 from receiver.storage import deliveries
@@ -269,6 +269,8 @@ def test_one_that_is_deleted_between_a_look_and_a_change_is_gone(desk: Desk, mon
     send(desk)
     desk.target.tickets.clear()
     send(desk, timedelta(seconds=2))
+    assert desk.row().state == "owed", "it is looked for once more"
+    send(desk, GONE_AFTER)
     assert desk.row().state == "sent"
     assert desk.row().remembered.gone
 
@@ -286,8 +288,9 @@ def test_where_the_whole_place_is_gone_nothing_counts_as_deleted(desk: Desk, mon
         patched.setattr(desk.target, "find", not_found)
         desk.assess(2)
         send(desk)
-        assert desk.row().state == "owed", "it may have been a moment's"
-        send(desk, timedelta(seconds=2))
+        assert desk.row().state == "owed", "it may be a moment's"
+        for _ in range(PATIENCE):
+            send(desk, timedelta(minutes=5))
     assert (desk.row().state, desk.row().last_error) == ("dead", "404: no such project")
     assert not desk.row().remembered.gone
     desk.assess(3)
@@ -296,9 +299,12 @@ def test_where_the_whole_place_is_gone_nothing_counts_as_deleted(desk: Desk, mon
 
 
 def test_what_cannot_be_made_because_the_place_is_gone_is_a_dead_letter(desk: Desk) -> None:
-    desk.target.fail(Missing("404: no such project"), times=2)
+    desk.target.fail(Missing("404: no such project"), times=2 * PATIENCE + 2)
     desk.assess(1)
     send(desk)
+    assert desk.row().state == "owed", "a proxy's, perhaps"
+    for _ in range(PATIENCE):
+        send(desk, timedelta(minutes=5))
     assert desk.row().state == "dead"
 
 
@@ -351,3 +357,185 @@ def test_after_a_lost_store_what_goes_on_in_a_closed_ticket_gets_a_new_one(desk:
     assert [one.block for one in desk.target.tickets.values()] == [1, 3], "the last of them is followed"
     assert [mark for mark, _ in desk.target.tickets["1"].comments] == ["inc-1.2#continued"]
     desk.database.close()
+
+
+def test_one_that_is_not_shown_but_found_is_not_gone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.assess(1)
+    send(desk)
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.target, "read", lambda _: None)
+        desk.assess(2)
+        send(desk)
+        send(desk, GONE_AFTER)
+    assert (desk.row().state, desk.row().remembered.gone) == ("owed", False)
+    send(desk, timedelta(minutes=5))
+    assert desk.target.tickets["1"].block == 2
+
+
+def test_one_that_was_hidden_for_a_while_is_not_gone(desk: Desk) -> None:
+    desk.assess(1)
+    send(desk)
+    hidden = dict(desk.target.tickets)
+    desk.target.tickets.clear()
+    desk.assess(2)
+    send(desk)
+    desk.target.tickets |= hidden
+    send(desk, GONE_AFTER)
+    assert (desk.row().state, desk.target.tickets["1"].block) == ("sent", 2)
+    assert desk.row().remembered.missing_since is None
+
+
+def test_a_double_that_nobody_knew_of_is_followed_where_a_person_deletes_the_other(desk: Desk) -> None:
+    doubled(desk)
+    del desk.target.tickets[str(desk.row().remote_id)]
+    desk.assess(2)
+    send(desk)
+    send(desk, timedelta(minutes=5))
+    (left,) = desk.target.tickets.values()
+    assert left.block == 2
+
+
+def test_a_search_that_never_answers_keeps_no_ticket_away(desk: Desk) -> None:
+    class Slow(MemoryTarget):
+        def find(self, key: str) -> list[str]:
+            raise NO_ANSWER
+
+    desk.target = Slow("desk")
+    desk.assess(1)
+    for _ in range(SEARCHES + 1):
+        send(desk, timedelta(minutes=5))
+    assert (desk.row().state, len(desk.target.tickets)) == ("sent", 1)
+
+
+def test_a_search_that_failed_does_not_make_a_creation_that_never_was_uncertain(desk: Desk) -> None:
+    desk.target.fail(NO_ANSWER)
+    desk.assess(1)
+    send(desk)
+    desk.target.fail(Refused("400: no such field"))
+    send(desk, timedelta(seconds=2))
+    assert (desk.row().state, len(desk.target.tickets)) == ("sent", 1)
+
+
+def test_what_was_made_unfindable_is_made_once(desk: Desk) -> None:
+    class Forgetful(MemoryTarget):
+        def create(self, draft: Draft) -> str:
+            id_ = super().create(draft)
+            self.tickets[id_].key = ""
+            raise Unfindable(f"made {id_} without its key", id_)
+
+    desk.target = Forgetful("desk")
+    for number in range(1, 5):
+        desk.assess(number)
+        send(desk, timedelta(minutes=5))
+    assert len(desk.target.tickets) == 1
+    assert desk.target.tickets["1"].block == 4
+
+
+class Particular(MemoryTarget):
+    """Takes no `priority`, keeps `due` in its own form, and forgets what else is `ignored`, all without a word."""
+
+    ignored: tuple[str, ...] = ("priority",)
+
+    def _kept(self, id_: str, before: dict[str, Any]) -> None:
+        fields = self.tickets[id_].fields
+        for name in self.ignored:
+            fields[name] = before.get(name, "")
+        if "due" in fields:
+            fields["due"] = str(fields["due"]).replace("-", "/")
+
+    def create(self, draft: Draft) -> str:
+        id_ = super().create(draft)
+        self._kept(id_, {})
+        return id_
+
+    def write(self, remote_id: str, draft: Draft, change: Any, seen: Any) -> str:
+        before = dict(self.tickets[remote_id].fields)
+        super().write(remote_id, draft, change, seen)
+        self._kept(remote_id, before)
+        return remote_id
+
+
+def test_a_field_that_was_silently_not_taken_is_told_and_the_others_follow(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped(monkeypatch, lambda number: {"priority": f"P{number}", "due": f"2026-12-0{number}"})
+    desk.target = target = Particular("desk")
+    desk.assess(1)
+    send(desk)
+    assert list(desk.row().remembered.lacking) == ["priority"]
+    desk.assess(2)
+    send(desk)
+    assert target.tickets["1"].fields["due"] == "2026/12/02", "in its own form it is still ours"
+    target.ignored = ()
+    with desk.database.write() as connection:
+        assert len(deliveries.replay(connection, desk.now)) == 1
+    send(desk)
+    assert target.tickets["1"].fields["priority"] == "P2"
+    assert desk.row().remembered.lacking == {}
+
+
+def test_a_title_that_was_silently_not_taken_is_a_dead_letter_and_no_persons_edit(desk: Desk) -> None:
+    desk.target = target = Particular("desk")
+    desk.assess(1)
+    send(desk)
+    target.ignored = ("title",)
+    desk.assess(2, **OVER)
+    send(desk)
+    assert (desk.row().state, "did not take title" in str(desk.row().last_error)) == ("dead", True)
+    target.ignored = ()
+    desk.assess(3, **OVER)
+    send(desk)
+    assert "title" not in desk.row().remembered.theirs
+    assert target.tickets["1"].fields["title"] == target.tickets["1"].draft.title
+
+
+def test_a_predecessor_that_may_not_be_seen_keeps_its_successor_alive(desk: Desk) -> None:
+    desk.assess(1)
+    send(desk)
+    desk.assess(2, **OVER)
+    send(desk)
+    desk.now += timedelta(days=8)
+
+    class Locked(MemoryTarget):
+        def has_comment(self, remote_id: str, mark: str) -> bool:
+            if remote_id == "1":
+                raise Forbidden("403: moved to where you may not see it")
+            return super().has_comment(remote_id, mark)
+
+    desk.target.__class__ = Locked
+    desk.assess(3)
+    send(desk)
+    assert {row.state for row in rows(desk)} == {"sent"}
+
+
+def test_a_secret_that_is_being_changed_costs_no_fields_and_makes_no_dead_letter(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapped(monkeypatch, lambda number: {"priority": f"P{number}"})
+    desk.assess(1)
+    desk.target.fail(Forbidden("401"), times=6)
+    for _ in range(7):
+        send(desk, timedelta(minutes=5))
+    assert desk.row().state in ("sent", "unsure")
+    assert desk.target.tickets["1"].fields["priority"] == "P1"
+
+
+def test_what_cannot_be_put_into_words_ends_no_worker(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draft(*_: object) -> Draft:
+        raise ValueError("max() arg is an empty sequence")
+
+    desk.assess(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Content, "draft", draft)
+        send(desk)
+    assert (desk.row().state, desk.row().last_error) == ("owed", "fault of the receiver: ValueError, see its log")
+
+
+def test_where_another_field_is_refused_the_mapped_labels_stay(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped(monkeypatch, lambda number: {"labels": ["noc"], "due": f"2026-12-0{number}"})
+    desk.assess(1)
+    send(desk)
+    desk.target.fail_later(Refused("400: due"), 1, after_work=False)
+    desk.assess(2)
+    send(desk)
+    send(desk, timedelta(seconds=2))
+    assert (desk.row().state, list(desk.row().remembered.lacking)) == ("sent", ["due"])
+    assert "noc" in desk.target.tickets["1"].fields["labels"]

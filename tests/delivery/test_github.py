@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from receiver.delivery.opening import open_ticket
-from receiver.delivery.targets import Change, Missing, Refused, Unreachable
+from receiver.delivery.targets import Change, Missing, Refused, Unfindable, Unreachable
 from receiver.delivery.targets.github import GitHubIssues
 from tests.delivery.places.github import TOKEN, settings
 from tests.fakes.github import FakeGitHub
@@ -103,8 +103,9 @@ def test_labels_keep_to_the_limit_of_github(target: GitHubIssues, github: FakeGi
 
 def test_an_issue_without_its_label_is_told_of(target: GitHubIssues, github: FakeGitHub) -> None:
     github.sets_labels = False
-    with pytest.raises(Refused, match=r"made issue 1 without its label a58:inc-1\. Give the token"):
+    with pytest.raises(Unfindable, match=r"made issue 1 without its label a58:inc-1\. Give the token .* put that label") as raised:
         target.create(draft())
+    assert raised.value.remote_id == "1"
 
 
 @pytest.mark.parametrize(

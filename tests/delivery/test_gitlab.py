@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from receiver.delivery.opening import open_ticket
-from receiver.delivery.targets import Change, Missing, Refused, Unreachable
+from receiver.delivery.targets import Change, Missing, Refused, Unfindable, Unreachable
 from receiver.delivery.targets.gitlab import GitLabIssues
 from receiver.law.provisions import Text
 from tests.delivery.places.gitlab import TOKEN, settings
@@ -108,6 +108,25 @@ def test_a_label_that_a_person_adds_meanwhile_stays(target: GitLabIssues, gitlab
     assert sorted(gitlab.issues[1]["labels"]) == ["a58:inc-1", "art58", "service:voice", "verdict:none", "現地待ち"]
 
 
+def test_a_label_that_a_person_takes_away_meanwhile_is_not_missed(target: GitLabIssues, gitlab: FakeGitLab) -> None:
+    id_ = target.create(draft())
+    seen = target.read(id_)
+    assert seen is not None
+    gitlab.issues[1]["labels"].remove("art58")
+    target.write(id_, draft(), Change({"labels": [*seen.fields["labels"], "verdict:none"]}), seen)
+    assert "verdict:none" in gitlab.issues[1]["labels"]
+    assert "art58" not in gitlab.issues[1]["labels"]
+
+
+def test_a_label_of_ours_that_was_not_taken_is_told(target: GitLabIssues, gitlab: FakeGitLab) -> None:
+    id_ = target.create(draft())
+    seen = target.read(id_)
+    assert seen is not None
+    gitlab.sets_labels = False
+    with pytest.raises(Refused, match=r"did not take the labels verdict:none\. Give the token"):
+        target.write(id_, draft(), Change({"labels": [*seen.fields["labels"], "verdict:none"]}), seen)
+
+
 def test_a_label_is_one_label_whatever_it_says(target: GitLabIssues) -> None:
     hostile = draft(tags=("service:a,b", "a::b", "x" * 300, " "), fields={"labels": ["noc"]})
     id_ = target.create(hostile)
@@ -119,8 +138,9 @@ def test_a_label_is_one_label_whatever_it_says(target: GitLabIssues) -> None:
 
 def test_an_issue_without_its_label_is_told_of(target: GitLabIssues, gitlab: FakeGitLab) -> None:
     gitlab.sets_labels = False
-    with pytest.raises(Refused, match=r"made issue 1 without its label a58:inc-1\. Give the token"):
+    with pytest.raises(Unfindable, match=r"made issue 1 without its label a58:inc-1\. Give the token .* put that label") as raised:
         target.create(draft())
+    assert raised.value.remote_id == "1"
 
 
 @pytest.mark.parametrize("key", ["", "a,b", "a b", "../x", "長", "-a", "k" * 101])

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from receiver.delivery.targets import Change, Refused, Seen, Unreachable
+from receiver.delivery.targets import Change, Refused, Seen, Unfindable, Unreachable
 from receiver.delivery.targets.servicenow import ServiceNow
 from receiver.law.provisions import Text
 from tests.delivery.places.servicenow import MAPPED, PASSWORD, secret, settings
@@ -93,8 +93,9 @@ def test_a_ticket_names_its_key_and_who_made_it(fake: FakeServiceNow, target: Se
 
 def test_one_that_lost_its_key_is_not_kept_silent(fake: FakeServiceNow, target: ServiceNow) -> None:
     fake.read_only_columns.add("correlation_id")
-    with pytest.raises(Refused, match=r"made [0-9a-f]{32} without its correlation_id"):
+    with pytest.raises(Unfindable, match=r"made [0-9a-f]{32} without its correlation_id\. Let .* write inc-1 there") as raised:
         target.create(draft())
+    assert raised.value.remote_id in fake.incidents
 
 
 def test_made_twice_through_an_import_set_it_is_one(fake: FakeServiceNow) -> None:
@@ -139,14 +140,33 @@ def test_a_state_that_was_not_taken_is_told(fake: FakeServiceNow, target: Servic
         turn(target, id_, state)
 
 
-@pytest.mark.parametrize("column", ["short_description", "description", "urgency"])
-def test_a_field_that_was_not_taken_is_told(fake: FakeServiceNow, column: str) -> None:
-    target = opened(fake, fields={"urgency": "2"})
-    id_ = target.create(draft(fields={"urgency": "2"}))
-    fake.read_only_columns.add(column)
-    newer = msgspec.structs.replace(draft(number=2), title="another", text="another", fields={"urgency": "1"})
-    with pytest.raises(Refused, match=f"did not take {column}"):
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_description_that_was_not_taken_is_told(fake: FakeServiceNow, target: ServiceNow, line_end: str) -> None:
+    fake.line_end = line_end
+    id_ = target.create(draft())
+    fake.read_only_columns.add("description")
+    newer = msgspec.structs.replace(draft(number=2), text="another")
+    with pytest.raises(Refused, match="did not take description"):
         target.write(id_, newer, Change(target.fields(newer)), seen(target, id_))
+
+
+def test_the_same_description_with_other_ends_of_lines_counts_as_taken(fake: FakeServiceNow, target: ServiceNow) -> None:
+    fake.line_end = "\r\n"
+    id_ = target.create(draft())
+    target.write(id_, draft(number=2), Change({"title": "another"}), seen(target, id_))
+    assert fake.incidents[id_]["short_description"] == "another"
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_work_note_that_was_not_taken_is_told(fake: FakeServiceNow, target: ServiceNow, hidden: bool) -> None:
+    id_ = target.create(draft())
+    fake.journal_hidden = hidden
+    fake.read_only_columns.add("work_notes")
+    with pytest.raises(Refused, match="did not take work_notes"):
+        target.comment(id_, "changed", "inc-1#1")
+    fake.read_only_columns.clear()
+    target.comment(id_, "changed", "inc-1#1")
+    assert len(fake.journal) == 1
 
 
 @pytest.mark.parametrize(

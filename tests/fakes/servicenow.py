@@ -3,9 +3,10 @@
 Written from ServiceNow's published reference, release Australia of March 2026 (github.com/ServiceNow/ServiceNowDocs, below
 markdown/api-reference: rest-apis/c_TableAPI.md, rest-apis/c_ImportSetAPI.md and inbound-REST-API-rate-limiting.md).
 It has ServiceNow's oddities: a condition of a query that cannot be used is left out (`blind_columns`), a column that the user
-may not write keeps its value (`read_only_columns`), rows that the user may not see are left out after the limit has counted
-them (`journal_hidden`), and what is longer than a column is cut. A resolved incident wants a code and notes, by the base
-system's data policy. It is stricter in one way: an unknown column or parameter is refused, where ServiceNow would ignore it.
+may not write keeps its value (`read_only_columns`), a description may end its lines as a browser does (`line_end`), rows that the
+user may not see are left out after the limit has counted them (`journal_hidden`), and what is longer than a column is cut. A
+resolved incident wants a code and notes, by the base system's data policy. It is stricter in one way: an unknown column or
+parameter is refused, where ServiceNow would ignore it.
 `with FakeServiceNow(user="art58", password="secret") as instance: instance.url`; faults as in faults.py.
 """
 
@@ -60,6 +61,7 @@ class FakeServiceNow(FakeServer):
         self.requests: list[tuple[str, str, Any]] = []
         self.blind_columns: set[str] = set()
         self.read_only_columns: set[str] = set()
+        self.line_end = "\n"
         self.journal_hidden = False
         self.over_limit = 0  # how many requests are still to be refused for the rate limit
         self.import_error = ""
@@ -172,7 +174,8 @@ class FakeServiceNow(FakeServer):
                 }
                 self.journal.append({"sys_id": f"{len(self.journal):032x}", **entry})
             else:
-                self.incidents[sys_id][name] = value[: COLUMNS[name]]
+                kept = value[: COLUMNS[name]]
+                self.incidents[sys_id][name] = self.line_end.join(kept.splitlines()) if name == "description" else kept
 
     def _get(self, sys_id: str) -> Answer:
         if sys_id not in self.incidents:

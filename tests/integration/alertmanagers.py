@@ -288,7 +288,7 @@ class Prometheus(peers.Prometheus):
         targets = [one.url.removeprefix("http://") for one in alertmanagers]
         rules = [ROOT / "rules" / f"art58-{name}.rules.yml" for name in ("normalise", "alerts")]
         settings = {
-            "global": {"scrape_interval": "250ms", "scrape_timeout": "200ms", "evaluation_interval": "250ms"},
+            "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
             "rule_files": [str(path) for path in (*rules, self._queue_rules)],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": targets}]}]},
             "scrape_configs": [{"job_name": "network", "static_configs": [{"targets": [f"127.0.0.1:{plant.port}"]}]}],

@@ -107,7 +107,7 @@ def test_a_ticket_is_made_once_the_forecast_is_within_the_lead_and_follows_the_v
     house.assess_at(started + HOUR)
     (ticket,) = house.tickets.said.values()
     assert ticket.verdict == "major"
-    assert [call[0] for call in house.tickets.calls] == ["find", "create", "read", "write", "comment"]
+    assert [call[0] for call in house.tickets.calls] == ["find", "create", "read", "read", "write", "read", "comment"]
 
 
 def test_resolved_closes_ticket_and_annotation_after_the_hold(house: House) -> None:

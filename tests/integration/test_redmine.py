@@ -14,7 +14,7 @@ import pytest
 
 from receiver.delivery.content import Content
 from receiver.delivery.follow import UNSURE
-from receiver.delivery.targets import Change, Refused, Seen
+from receiver.delivery.targets import Change, Refused, Seen, Unfindable, Unreachable
 from receiver.delivery.targets import redmine as adapter
 from receiver.delivery.targets.redmine import RedmineIssues
 from receiver.storage import deliveries
@@ -162,13 +162,43 @@ def test_all_pages_are_looked_through(target: RedmineIssues, monkeypatch: pytest
     assert target.find("inc-1") == made
 
 
-def test_only_what_we_made_is_found_wherever_persons_moved_it(redmine: Redmine, target: RedmineIssues) -> None:
+def test_only_what_we_made_is_found(redmine: Redmine, target: RedmineIssues) -> None:
     id_ = target.create(draft())
-    redmine.edit(id_, project_id=redmine.ids["other_project"])
     copied = {"project_id": "noc", "subject": "copy", "custom_fields": [{"id": redmine.ids["key_field"], "value": "inc-1"}]}
     redmine.call("yamada", "POST", "/issues.json", {"issue": copied})
     assert target.find("inc-1") == [id_]
     assert redmine.made() == 2
+
+
+def test_where_no_issue_may_be_seen_the_right_is_named(redmine: Redmine, target: RedmineIssues) -> None:
+    with redmine.without("view_issues"), pytest.raises(Refused, match=r"403\. .*'noc' have the rights view_issues"):
+        target.find("inc-1")
+
+
+def test_what_another_receiver_made_in_another_project_is_not_taken_for_ours(
+    redmine: Redmine, target: RedmineIssues, tmp_path: Path
+) -> None:
+    """Both write as the same user, and the one's project stands below the other's."""
+    other = RedmineIssues(redmine.settings(tmp_path, project="field-service"), PATIENCE)
+    path = f"/projects/{redmine.ids['other_project']}.json"
+    above = next(one["id"] for one in redmine.call("yamada", "GET", "/projects.json")["projects"] if one["identifier"] == "noc")
+    theirs = other.create(draft())
+    redmine.call("yamada", "PUT", path, {"project": {"parent_id": above}})
+    try:
+        assert target.find("inc-1") == []
+        ours = target.create(draft())
+        assert (target.find("inc-1"), other.find("inc-1")) == ([ours], [theirs])
+    finally:
+        redmine.call("yamada", "PUT", path, {"project": {"parent_id": ""}})
+
+
+def test_an_issue_that_a_person_moved_to_another_project_is_followed_there(redmine: Redmine, target: RedmineIssues) -> None:
+    id_ = target.create(draft())
+    redmine.edit(id_, project_id=redmine.ids["other_project"])
+    target.write(id_, draft(number=4), Change({}, state="closed"), seen(target, id_))
+    target.comment(id_, "over", "inc-1#1")
+    assert redmine.issue(id_)["status"]["id"] == CLOSED
+    assert target.has_comment(id_, "inc-1#1")
 
 
 def test_a_comment_counts_only_by_its_whole_mark_and_on_its_own_issue(target: RedmineIssues) -> None:
@@ -185,11 +215,38 @@ def test_a_change_that_the_role_forbids_is_told_and_made_once_it_may(redmine: Re
     before = redmine.issue(id_)
     newer = msgspec.structs.replace(draft(number=2), title="another", text="another")
     with redmine.without("edit_issues"):
-        with pytest.raises(Refused, match=r"did not take title, description\. Let the role"):
+        with pytest.raises(Refused, match=r"did not take description\. Let the role"):
             target.write(id_, newer, Change({"title": "another"}), seen(target, id_))
         assert redmine.issue(id_)["subject"] == before["subject"]
     target.write(id_, newer, Change({"title": "another"}), seen(target, id_))
     assert redmine.issue(id_)["subject"] == "another"
+
+
+def test_a_note_that_the_role_forbids_is_told_and_made_once_it_may(redmine: Redmine, target: RedmineIssues) -> None:
+    id_ = target.create(draft())
+    with redmine.without("add_issue_notes"), pytest.raises(Refused, match=r"did not take a note\. Give .* add_issue_notes"):
+        target.comment(id_, "changed", "inc-1#1")
+    assert redmine.comments(id_) == []
+    target.comment(id_, "changed", "inc-1#1")
+    assert len(redmine.comments(id_)) == 1
+
+
+def test_what_a_person_saved_in_the_same_moment_is_come_back_to(redmine: Redmine, target: RedmineIssues) -> None:
+    id_ = target.create(draft())
+    newer, before = msgspec.structs.replace(draft(), text="newer"), seen(target, id_)
+    with redmine.database() as database:
+        # as where the row has a newer lock_version than was read: no row is changed
+        database.execute("CREATE TRIGGER saved_by_a_person BEFORE UPDATE ON issues BEGIN SELECT RAISE(IGNORE); END")
+    try:
+        with pytest.raises(Unreachable, match="saved by somebody else"):
+            target.write(id_, newer, Change({}), before)
+        with pytest.raises(Unreachable, match="saved by somebody else"):
+            target.comment(id_, "changed", "inc-1#1")
+    finally:
+        with redmine.database() as database:
+            database.execute("DROP TRIGGER saved_by_a_person")
+    target.write(id_, newer, Change({}), before)
+    assert "newer" in redmine.issue(id_)["description"]
 
 
 def test_issues_are_made_in_the_status_in_which_they_count_as_nobodys(redmine: Redmine, tmp_path: Path) -> None:
@@ -233,21 +290,51 @@ def test_a_key_that_was_taken_away_is_put_back(redmine: Redmine, target: Redmine
     assert target.find("inc-1") == [id_]
 
 
-def test_a_key_field_that_the_tracker_has_not_is_said(redmine: Redmine, tmp_path: Path) -> None:
-    field = redmine.ids["key_field"]
+def test_a_key_that_cannot_be_put_back_is_said(redmine: Redmine, target: RedmineIssues) -> None:
+    id_, field = target.create(draft()), redmine.ids["key_field"]
+    redmine.edit(id_, custom_fields=[{"id": field, "value": ""}])
+    read_only = """
+        INSERT INTO workflows (tracker_id, old_status_id, new_status_id, role_id, type, field_name, rule)
+        SELECT trackers.id, ?, 0, roles.id, 'WorkflowPermission', ?, 'readonly' FROM trackers, roles
+    """
     with redmine.database() as database:
-        (tracker,) = database.execute("SELECT max(tracker_id) FROM custom_fields_trackers").fetchone()
-        without = (field, tracker)
-        database.execute("DELETE FROM custom_fields_trackers WHERE custom_field_id = ? AND tracker_id = ?", without)
+        database.execute(read_only, (NEW, str(field)))
     try:
-        target = RedmineIssues(redmine.settings(tmp_path, tracker_id=tracker), PATIENCE)
-        id_ = target.create(draft())
-        with pytest.raises(Refused, match=f"did not take custom field {field}"):
-            target.write(id_, draft(number=4), Change({}), seen(target, id_))
-        assert redmine.issue(id_)["tracker"]["id"] == tracker
+        with pytest.raises(Refused, match=f"issue {id_} is without its key in custom field {field}"):
+            target.write(id_, draft(), Change({}, block=False), seen(target, id_))
     finally:
         with redmine.database() as database:
-            database.execute("INSERT INTO custom_fields_trackers VALUES (?, ?)", without)
+            database.execute("DELETE FROM workflows WHERE type = 'WorkflowPermission'")
+
+
+@pytest.fixture
+def bare_tracker(redmine: Redmine) -> Iterator[int]:
+    """A tracker that has not the field of the key."""
+    with redmine.database() as database:
+        (tracker,) = database.execute("SELECT max(tracker_id) FROM custom_fields_trackers").fetchone()
+        without = (redmine.ids["key_field"], tracker)
+        database.execute("DELETE FROM custom_fields_trackers WHERE custom_field_id = ? AND tracker_id = ?", without)
+    yield tracker
+    with redmine.database() as database:
+        database.execute("INSERT INTO custom_fields_trackers VALUES (?, ?)", without)
+
+
+def test_an_issue_made_without_its_key_is_told_of_by_its_number(redmine: Redmine, bare_tracker: int, tmp_path: Path) -> None:
+    target = RedmineIssues(redmine.settings(tmp_path, tracker_id=bare_tracker), PATIENCE)
+    with pytest.raises(
+        Unfindable, match=r"made issue \d+ without its key in custom field \d+\. Give that to the tracker"
+    ) as raised:
+        target.create(draft())
+    assert redmine.issue(raised.value.remote_id)["tracker"]["id"] == bare_tracker
+
+
+def test_an_issue_that_a_person_gave_a_tracker_without_the_key_is_followed(
+    redmine: Redmine, target: RedmineIssues, bare_tracker: int
+) -> None:
+    id_ = target.create(draft())
+    redmine.edit(id_, tracker_id=bare_tracker)
+    target.write(id_, draft(number=4), Change({}, state="closed"), seen(target, id_))
+    assert redmine.issue(id_)["status"]["id"] == CLOSED
 
 
 def test_a_status_that_the_workflow_does_not_permit_is_said(redmine: Redmine, target: RedmineIssues) -> None:

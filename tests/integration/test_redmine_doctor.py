@@ -94,7 +94,12 @@ def test_a_wrong_key_is_the_one_fault_and_is_not_shown(redmine: Redmine, tmp_pat
     assert "0123456789" not in only
 
 
-@pytest.mark.parametrize("permission", ["view_issues", "add_issues", "edit_issues", "add_issue_notes"])
+def test_who_may_not_see_issues_is_told_so(redmine: Redmine, tmp_path: Path) -> None:
+    with redmine.without("view_issues"):
+        assert "answered 403" in faults(redmine, tmp_path)[0]
+
+
+@pytest.mark.parametrize("permission", ["add_issues", "edit_issues", "add_issue_notes"])
 def test_a_role_that_lacks_a_permission_is_told_so(redmine: Redmine, tmp_path: Path, permission: str) -> None:
     with redmine.without(permission):
         assert f"lacking: {permission}" in faults(redmine, tmp_path)

@@ -141,7 +141,8 @@ SYSTEMS = {
         {"project": "noc", "key_field": 9, "tracker_id": 2, "api_key": ..., "fields": {"cf_10": "x"}},
         {"X-Redmine-API-Key": SECRET},
         {
-            "/issues.json": lambda query: _issues([{"id": 1, "custom_fields": _REDMINE_FIELDS}] if "project_id" in query else []),
+            "/projects/noc/issues.json": lambda _: _issues([]),
+            "/issues.json": lambda _: _issues([{"id": 1, "custom_fields": _REDMINE_FIELDS}]),
             "/projects/noc.json": {
                 "project": {
                     "id": 4,
@@ -380,7 +381,7 @@ def test_an_empty_table_is_a_warning_as_nothing_can_be_told_of_its_columns() -> 
 def test_a_search_that_finds_what_cannot_be_there_is_a_fault() -> None:
     """A filter by a field that is no filter lists everything."""
     issue = {"id": 1, "status": {"id": 1}, "custom_fields": [{"id": 9, "value": "inc-1"}]}
-    with checked("redmine", {"/issues.json": {"issues": [issue], "total_count": 1}}) as (found, _):
+    with checked("redmine", {"/projects/noc/issues.json": {"issues": [issue], "total_count": 1}}) as (found, _):
         assert "Used as a filter" in faults(found)
 
 

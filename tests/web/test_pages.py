@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from receiver.delivery.words import ALL_WITHDRAWN
 from receiver.law.counting import Affected
 from receiver.law.provisions import Text
 from receiver.law.verdict import Verdict
@@ -166,7 +167,7 @@ def test_without_a_dead_letter_there_is_nothing_to_do(app: App) -> None:
 
 def test_what_was_taken_without_its_mapped_fields_says_so_with_the_error_and_what_to_do(app: App) -> None:
     app.keep(incident(), assessment())
-    lacking = Remembered(without_fields=True)
+    lacking = Remembered(lacking={"priority": "400: no such priority"})
     with app.database.write() as connection:
         deliveries.want(connection, row())
         for refused in (True, False):
@@ -178,7 +179,7 @@ def test_what_was_taken_without_its_mapped_fields_says_so_with_the_error_and_wha
                 deliveries.keep(connection, claimed, "test", "7", lacking, ASSESSED_AT)
                 deliveries.record_sent(connection, claimed, "test", 1, lacking, ASSESSED_AT)
     words = Seen(page(app)).words
-    for said in ("送付済み（設定した項目なし） sent without its mapped fields", "desk: answered 400 (weight)", "replay inc-1"):
+    for said in ("送付済み（設定した項目なし） sent without its mapped fields", "400: no such priority", "replay inc-1"):
         assert said in words
 
 
@@ -314,3 +315,10 @@ def test_the_page_loads_nothing_from_elsewhere(app: App) -> None:
     assert not seen.tags & {"script", "img", "link", "iframe", "object", "form", "base"}
     assert not seen.attributes & {"src", "style", "onclick"}
     assert not re.findall(r'href="(?!#|/incidents)', page(app))
+
+
+def test_where_all_verdicts_were_withdrawn_that_is_said_and_not_that_none_was_made_yet(app: App) -> None:
+    app.keep(incident(), assessment(number=1), assessment(number=2, withdrawn=True))
+    words = Seen(page(app)).words
+    assert ALL_WITHDRAWN.ja in words
+    assert "not assessed yet" not in words

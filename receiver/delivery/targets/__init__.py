@@ -125,3 +125,15 @@ class Refused(Exception):
 
 class Missing(Refused):
     """It is not there (404, 410)."""
+
+
+class Forbidden(Refused):
+    """The other side does not let us (401, 403): wrong, or a secret that is being changed just now."""
+
+
+class Unfindable(Refused):
+    """It was made, but so that it will not be found again: as `remote_id`."""
+
+    def __init__(self, message: str, remote_id: str) -> None:
+        self.remote_id = remote_id
+        super().__init__(message)

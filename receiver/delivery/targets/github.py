@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, github_checks
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unfindable, Unreachable, github_checks
 from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.markdown import block, comment, has_block, is_comment, is_of, with_block
@@ -116,9 +116,10 @@ class GitHubIssues:
             raise Unreachable(f"{self.name}: did not say which issue it made")
         if (label := self._key_label(draft.key)) not in made.label_names:
             # GitHub drops labels without a word where the token may not set them, and then nothing would be found again
-            raise Refused(
+            raise Unfindable(
                 f"{self.name}: made issue {made.number} without its label {label}. "
-                "Give the token write access to the repository, and delete that issue"
+                "Give the token write access to the repository, and put that label on it",
+                str(made.number),
             )
         return str(made.number)
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, gitlab_checks
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unfindable, Unreachable, gitlab_checks
 from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.markdown import block, comment, has_block, is_comment, tracker_line, with_block
@@ -102,7 +102,8 @@ class GitLabIssues:
             raise Unreachable(f"{self.name}: did not say which issue it made")
         if (label := self._key_label(draft.key)) not in made.labels:
             # GitLab drops labels without a word where the token may not set them, and then nothing would be found again
-            raise Refused(f"{self.name}: made issue {made.iid} without its label {label}. {_ROLE}, and delete that issue")
+            cure = f"{_ROLE}, and put that label on it"
+            raise Unfindable(f"{self.name}: made issue {made.iid} without its label {label}. {cure}", str(made.iid))
         return str(made.iid)
 
     def read(self, remote_id: str) -> Seen | None:
@@ -136,7 +137,9 @@ class GitLabIssues:
             wanted["state_event"] = {"open": "reopen", "closed": "close"}[change.state]
         if wanted:
             made = self._api.call("PUT", self._one(remote_id), _Issue, wanted)
-            if missing := set(change.fields.get("labels", [])).difference(made.labels):
+            # of the others a person may have taken one away meanwhile
+            added = set(change.fields.get("labels", [])).difference(seen.fields.get("labels") or [])
+            if missing := added.difference(made.labels):
                 raise Refused(f"{self.name}: did not take the labels {', '.join(sorted(missing))}. {_ROLE}")
         return remote_id
 

@@ -17,7 +17,7 @@ import msgspec
 import requests
 import urllib3
 
-from receiver.delivery.targets import Missing, Refused, Unreachable
+from receiver.delivery.targets import Forbidden, Missing, Refused, Unreachable
 from receiver.delivery.targets.plain_text import one_line
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Pace:
         with self._lock:
             now = monotonic()
             at = max(now, self._next_at, self._paused_until)
-            if at - now > _LONGEST_SLEEP.total_seconds():
+            if at - now > max(_LONGEST_SLEEP.total_seconds(), self._gap):
                 why = "as it asked for" if at == self._paused_until else "for our own limit of calls in a minute"
                 raise Unreachable(f"{target}: not called for {at - now:.0f} s, {why}", timedelta(seconds=at - now))
             self._next_at = at + self._gap
@@ -208,7 +208,7 @@ def _check(target: str, response: requests.Response, answer: bytes, secret: Secr
         raise Unreachable(said, _retry_after(response))
     if 300 <= status < 400:
         raise Refused(f"{said}. Redirects are not followed: write the final address in the configuration")
-    kind = Missing if status in (404, 410) else Refused
+    kind = {404: Missing, 410: Missing, 401: Forbidden, 403: Forbidden}.get(status, Refused)
     raise kind(f"{said}. {cures.get(status, 'Check the address and the version of the other side')}")
 
 

@@ -11,10 +11,11 @@ from contextlib import suppress
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
-from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, redmine_checks
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unfindable, Unreachable, redmine_checks
 from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api
 from receiver.delivery.targets.plain_text import lines, one_line, wrapped
@@ -35,6 +36,11 @@ _NOT_TAKEN = (
     "Check whether project {!r} is there for the user of the API key, and whether it may add issues there, "
     "then tracker, statuses and mapped fields: art58 doctor asks for them"
 )
+_NOT_ALLOWED = (
+    "Let the role of the API key's user in project {!r} have the rights view_issues, add_issues, edit_issues and add_issue_notes"
+)
+_CONFLICT = 'answered 422 ({"errors":[]})'
+"""How Redmine says, in no words, that somebody saved the same issue in the same moment (IssuesController#update)."""
 _MOST_TITLE = 255
 _MOST_TEXT = 12_000  # in UTF-8, with a person's text around it, below the 64 KiB of a MySQL TEXT column
 _MOST_COMMENT = 4_000
@@ -90,6 +96,10 @@ class _Issue(msgspec.Struct, frozen=True):
     def custom(self, id_: int) -> Any:
         return next((one.value for one in self.custom_fields if one.id == id_), None)
 
+    def lacks(self, id_: int) -> bool:
+        """It has this custom field, and nothing in it. A tracker or project that has it not may be a person's choice."""
+        return any(one.id == id_ and not one.value for one in self.custom_fields)
+
 
 class _One(msgspec.Struct, frozen=True):
     issue: _Issue
@@ -111,7 +121,7 @@ class RedmineIssues:
         key = settings.api_key.read().reveal()
         headers = {"X-Redmine-API-Key": key}
         # what its user may not add to, Redmine calls "Project cannot be blank", in the language of that user
-        cures = {422: _NOT_TAKEN.format(one_line(settings.project, 100))}
+        cures = {status: cure.format(one_line(settings.project, 100)) for status, cure in ((403, _NOT_ALLOWED), (422, _NOT_TAKEN))}
         self._api = Api(settings.name, settings.url, key, timeout_seconds, headers, per_minute=settings.per_minute, cures=cures)
         for name in settings.fields:
             if problem := _problem(name, settings.key_field):
@@ -128,11 +138,12 @@ class RedmineIssues:
         return {"title": one_line(draft.title, _MOST_TITLE)} | {name: _as_read(name, value) for name, value in draft.fields.items()}
 
     def find(self, key: str) -> list[str]:
-        """Also where persons moved it to another project."""
+        """In this project alone: another receiver may write to others as the same user."""
         field, found = self._settings.key_field, list[_Issue]()
+        path = f"/projects/{quote(self._settings.project, safe='')}/issues.json"
         while True:
-            query = {f"cf_{field}": self._key(key), "author_id": "me", "status_id": "*", "sort": "id"}
-            page = self._list(query | {"limit": str(_PAGE), "offset": str(len(found))})
+            query = {f"cf_{field}": self._key(key), "author_id": "me", "status_id": "*", "subproject_id": "!*", "sort": "id"}
+            page = self._list(query | {"limit": str(_PAGE), "offset": str(len(found))}, path)
             found += page.issues
             if any(str(one.custom(field) or "").strip().lower() != key.lower() for one in page.issues):
                 raise Refused(f"{self.name}: custom field {field} finds nothing. Tick 'Used as a filter' there")
@@ -150,7 +161,10 @@ class RedmineIssues:
         if settings.tracker_id is not None:
             issue["tracker_id"] = settings.tracker_id
         issue["custom_fields"] = [*issue.get("custom_fields", []), self._key_value(draft)]
-        return str(self._api.call("POST", "/issues.json", _One, {"issue": issue}).issue.id)
+        made = self._api.call("POST", "/issues.json", _One, {"issue": issue}).issue
+        if not made.custom(settings.key_field):
+            raise Unfindable(f"{self.name}: made issue {made.id} without {self._no_key}", str(made.id))
+        return str(made.id)
 
     def read(self, remote_id: str) -> Seen | None:
         with suppress(Missing):
@@ -167,8 +181,7 @@ class RedmineIssues:
             issue["description"] = _BLOCK.sub(lambda _: self._block(draft), before.description, count=1)
         if change.state:
             issue["status_id"] = self._status(change.state)
-        without_key = not before.custom(self._settings.key_field)
-        if without_key:
+        if before.lacks(self._settings.key_field):
             issue["custom_fields"] = [*issue.get("custom_fields", []), self._key_value(draft)]
         self._put(remote_id, issue)
         if issue:
@@ -176,7 +189,11 @@ class RedmineIssues:
         return remote_id
 
     def comment(self, remote_id: str, text: str, mark: str) -> None:
-        self._put(remote_id, {"notes": f"{self._shown(text, _MOST_COMMENT)}\n\n{self._last_line(mark)}"})
+        last_line = self._last_line(mark)
+        self._put(remote_id, {"notes": f"{self._shown(text, _MOST_COMMENT)}\n\n{last_line}"})
+        if not self._has_note(remote_id, last_line):
+            cure = "Give the role of the receiver's user the right add_issue_notes"
+            raise Refused(f"{self.name}: issue {remote_id} did not take a note. {cure}")
 
     def has_comment(self, remote_id: str, mark: str) -> bool:
         if not self._has_note(remote_id, self._last_line(mark)):
@@ -195,34 +212,44 @@ class RedmineIssues:
     def _read(self, remote_id: str) -> _Issue:
         return self._api.call("GET", f"/issues/{self._id(remote_id)}.json", _One).issue
 
-    def _list(self, query: dict[str, str]) -> _Listed:
-        return self._api.call("GET", "/issues.json", _Listed, params=query)
+    def _list(self, query: dict[str, str], path: str = "/issues.json") -> _Listed:
+        return self._api.call("GET", path, _Listed, params=query)
 
     def _put(self, remote_id: str, issue: dict[str, Any]) -> None:
-        if issue:
+        if not issue:
+            return
+        try:
             self._api.call("PUT", f"/issues/{self._id(remote_id)}.json", type(None), {"issue": issue})
+        except Refused as error:
+            if _CONFLICT in str(error):
+                raise Unreachable(f"{self.name}: issue {remote_id} was saved by somebody else in the same moment") from None
+            raise
 
     def _check(self, remote_id: str, change: Change, before: _Issue, description: str | None) -> None:
-        """A change that may not be made is answered as done: so it is read again. What a plugin made of it counts as taken."""
+        """A change that may not be made is answered as done: so it is read again. What a plugin made of it counts as taken.
+
+        At the fields whoever asks for the change looks, by `read`.
+        """
         issue, state = self._read(remote_id), change.state
-        kept = [name for name, value in change.fields.items() if issue.fields.get(name) == before.fields.get(name) != value]
         if _text(issue.description) == _text(before.description) != _text(description or before.description):
-            kept.append("description")
-        if kept:
             raise Refused(
-                f"{self.name}: issue {issue.id} did not take {', '.join(kept)}. "
-                "Let the role of the receiver's user edit issues, and the workflow not make them read-only for it"
+                f"{self.name}: issue {issue.id} did not take description. "
+                "Let the role of the receiver's user edit issues, and the workflow not make it read-only"
             )
         if state and issue.status.id != self._status(state):
             raise Refused(
                 f"{self.name}: issue {issue.id} did not take status {self._status(state)}. "
                 "Check the workflow of its tracker for the role of the receiver's user, and open subtasks and blocking issues"
             )
-        if not issue.custom(self._settings.key_field):
-            raise Refused(
-                f"{self.name}: issue {issue.id} did not take custom field {self._settings.key_field}. "
-                "Give it to the tracker and the project, and let the role of the receiver's user write it"
-            )
+        if issue.lacks(self._settings.key_field):
+            raise Refused(f"{self.name}: issue {issue.id} is without {self._no_key}")
+
+    @property
+    def _no_key(self) -> str:
+        return (
+            f"its key in custom field {self._settings.key_field}. "
+            "Give that to the tracker and the project, and let the role of the receiver's user write it"
+        )
 
     def _status(self, state: Literal["open", "closed"]) -> int:
         return self._settings.closed_status_id if state == "closed" else self._settings.open_status_id

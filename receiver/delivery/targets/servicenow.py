@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unreachable, servicenow_checks
+from receiver.delivery.targets import Change, Check, Draft, Missing, Refused, Seen, Unfindable, Unreachable, servicenow_checks
 from receiver.delivery.targets.block import block, mark_line, place_in, without_marks
 from receiver.delivery.targets.checking import Reader
 from receiver.delivery.targets.http import Api, Secrets
@@ -104,7 +104,8 @@ class ServiceNow:
         if not _SYS_ID.fullmatch(remote_id):
             raise Unreachable(f"{self.name}: did not say which ticket it made")
         if value_of(made, "correlation_id") != draft.key:
-            raise Refused(f"{self.name}: made {remote_id} without its correlation_id. Let the user write that field")
+            cure = f"Let the user write that field, and write {draft.key} there"
+            raise Unfindable(f"{self.name}: made {remote_id} without its correlation_id. {cure}", remote_id)
         return remote_id
 
     def read(self, remote_id: str) -> Seen | None:
@@ -132,23 +133,22 @@ class ServiceNow:
         elif change.state == "open":
             record["state"] = self._settings.reopened_state
         if record:
-            names = {"sysparm_fields": ",".join(dict.fromkeys(["sys_id", "state", *record]))}
+            names = {"sysparm_fields": "sys_id,state,description"}
             answer = self._table("PATCH", self._one(remote_id), _Row, record, names).result
-            self._check_taken(answer, record, seen)
+            there, before = _text(value_of(answer, "description")), _text(seen.native or "")
+            if there == before != _text(record.get("description", before)):
+                # what the user may not write, or a business rule puts back, is answered as done
+                raise Refused(f"{self.name}: did not take description. Let the user write it")
             if change.state and (value_of(answer, "state") in self._over) != (change.state == "closed"):
                 raise Refused(f"{self.name}: did not take the state {record['state']}. Let the user write it, or choose another")
         return remote_id
 
-    def _check_taken(self, answer: Mapping[str, Any], record: Mapping[str, str], seen: Seen) -> None:
-        """What the user may not write, or a business rule puts back, is answered as done."""
-        before = _columns(seen.fields) | {"description": seen.native or ""}
-        kept = [name for name, value in record.items() if name in before and value_of(answer, name) == before[name] != value]
-        if kept:
-            raise Refused(f"{self.name}: did not take {', '.join(kept)}. Let the user write these fields")
-
     def comment(self, remote_id: str, text: str, mark: str) -> None:
         note = {"work_notes": f"{without_html(without_marks(cut(text, _MOST_COMMENT)))}\n\n{mark_line(self._mark(mark))}"}
         self._table("PATCH", self._one(remote_id), _Row, note, {"sysparm_fields": "sys_id"})
+        # the answer cannot tell: what was written to a journal is empty there
+        if not self.has_comment(remote_id, mark):
+            raise Refused(f"{self.name}: did not take work_notes. Let the user write them, and read them")
 
     def has_comment(self, remote_id: str, mark: str) -> bool:
         """Sought in the table of journals; where the user may not see that (rows are then just left out), on the ticket."""
@@ -230,6 +230,10 @@ def _credentials(settings: ServiceNowTicket) -> tuple[str, Secrets]:
     password = settings.password.read().reveal()
     encoded = base64.b64encode(f"{settings.user}:{password}".encode()).decode()
     return f"Basic {encoded}", (encoded, password)
+
+
+def _text(description: str) -> str:
+    return description.replace("\r\n", "\n").strip()
 
 
 def _columns(fields: Mapping[str, Any]) -> dict[str, str]:
