@@ -21,14 +21,14 @@ demo: .venv/demo .peers/ready ## the main job on real parts in about two minutes
 	@$(BIN)/python -m examples.demo --users-scale $(USERS_SCALE) $(if $(filter 1 yes true,$(KEEP)),--keep)
 
 .PHONY: test
-test: lint .venv/dev .peers/ready .peers/tools .peers/redmine/ready ## every gate and every test
+test: lint .venv/dev .peers/ready .peers/tools .peers/redmine/ready .peers/postgres ## every gate and every test
 	$(BIN)/python -m pytest -n auto
 
 # every test that starts one of them or asks promtool or amtool
 NEWER_TESTS := tests/observation tests/incidents/test_methods_live.py tests/integration tests/rules tests/grafana_dashboards tests/test_demo_history.py \
 	tests/test_docs.py tests/helm tests/catalogue/test_matchers.py
 .PHONY: test-newer
-test-newer: .venv/dev .peers-newer/ready .peers/tools .peers/redmine/ready ## the tests of Prometheus and Alertmanager, with newer versions
+test-newer: .venv/dev .peers-newer/ready .peers/tools .peers/redmine/ready .peers/postgres ## the tests of Prometheus and Alertmanager, with newer versions
 	ART58_PEERS=.peers-newer $(BIN)/python -m pytest -n auto $(NEWER_TESTS)
 
 .PHONY: lint
@@ -103,6 +103,10 @@ own-peers:
 .peers/tools: tests/get-tools.sh
 	@bash tests/get-tools.sh .peers/tools-root
 	@touch $@
+
+.peers/postgres: tests/get-postgres.sh
+	@bash tests/get-postgres.sh
+	@mkdir -p .peers && touch $@
 
 .peers/redmine/ready: tests/get-redmine.sh tests/delivery/redmine-seed.rb
 	@bash tests/get-redmine.sh .peers/redmine

@@ -67,6 +67,9 @@ class Worker:
         self._next_tick: datetime | None = None
         self._ticked_at: datetime | None = None
         self._warned_on: date | None = None
+        self._led = False
+        # those who claim must agree on the time
+        clock_of_claims = database.clock(clock)
         self.dispatchers = [
             Dispatcher(
                 database,
@@ -75,12 +78,20 @@ class Worker:
                 settings.duties.of_the_law,
                 settings.external_url,
                 f"{os.uname().nodename}:{os.getpid()}:{route.target}",
-                clock,
+                clock_of_claims,
                 route.policy,
                 route.content,
             )
             for route, target in targets
         ]
+
+    def _leads(self) -> bool:
+        """Whether this worker may judge; one that begins to knows nothing of what the others did."""
+        leads = self._database.leads()
+        if leads != self._led:
+            log.info("this receiver judges from now on" if leads else "another receiver judges from now on; this one delivers")
+            self._led, self._reconciled_at, self._next_tick = leads, None, None
+        return leads
 
     def step(self) -> None:
         """Derive what waits and what is found; assess and plan if that was news or the time has come. Raises StoreUnavailable."""
@@ -182,11 +193,13 @@ class Worker:
             thread.start()
         while not stop.is_set():
             try:
-                self.step()
+                if self._leads():
+                    self.step()
             except StoreUnavailable as error:
                 log.error("the store is not available: trying again", error=str(error))
                 stop.wait(1)
             stop.wait(POLL_SECONDS)
+        self._database.resign()
         for thread in threads:
             thread.join(timeout=15)
         return not failed.is_set()

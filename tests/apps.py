@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -18,7 +16,9 @@ from receiver.settings import AuthenticationSettings, BasicUser, DutySettings, P
 from receiver.storage import incidents
 from receiver.storage.database import Database
 from receiver.web import create_app
+from tests import stores
 from tests.samples import ASSESSED_AT, STARTED_AT
+from tests.stores import empty_store
 
 TOKEN = "the-bearer-token-aK3"
 PASSWORD = "the-basic-password-9x"
@@ -56,16 +56,6 @@ def alert(**changes: Any) -> Alert:
     return msgspec.structs.replace(sample, **changes)
 
 
-@cache
-def empty_store() -> bytes:
-    """A migrated SQLite file: copying it is much faster than migrating each test's own."""
-    with TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{folder}/art58.db")
-        database.migrate()
-        database.close()
-        return Path(folder, "art58.db").read_bytes()
-
-
 class SetClock:
     """Says the same time until it is told another."""
 
@@ -94,10 +84,11 @@ class App:
                 bearer_tokens=(SecretRef(file=str(folder / "token")),),
                 basic=(BasicUser("alertmanager", SecretRef(file=str(folder / "password"))),),
             ),
-            **changes,
+            **{"database_url": stores.url_of(folder)} | changes,
         )
-        self.database = Database(self.settings.database, busy_seconds=0.2)
-        self.file.write_bytes(empty_store())
+        self.database = Database.of(self.settings, busy_seconds=0.2)
+        if self.settings.database_file:
+            self.file.write_bytes(empty_store())
         self.clock = SetClock(ASSESSED_AT)
         voice = Service(
             name="voice",

@@ -18,6 +18,7 @@ from receiver.storage import notifications
 from receiver.storage.database import Database
 from receiver.web import create_app
 from receiver.worker import Worker
+from tests import stores
 
 TOKEN = "the-token-of-the-tests"  # no secret: it opens nothing
 
@@ -57,9 +58,9 @@ class Receiver:
             data_dir=str(folder),
             prometheus=PrometheusSettings(url=prometheus_url, timeout_seconds=2),
             authentication=AuthenticationSettings(bearer_tokens=(SecretRef(file=str(folder / "token")),)),
-            **changes,
+            **{"database_url": stores.url_of(folder)} | changes,
         )
-        self.database = Database(self.settings.database)
+        self.database = Database.of(self.settings)
         self.database.migrate()
         self._prometheus = Prometheus(self.settings.prometheus)
         self.worker = Worker(self.settings, catalogue, self.database, self._prometheus, shipped(), targets, self.clock)

@@ -201,14 +201,14 @@ def _say(text: str, indent: str = "", *, err: bool = False) -> None:
 def opened_store(file: Path, as_json: bool, refusal: Text = _NOT_KEPT) -> Iterator[tuple[Database, Catalogue, Settings]]:
     """The receiver's store, the catalogue and the settings. What is refused, or cannot be written, ends the call with 1."""
     settings, catalogue, _ = _load(file)
-    path = Path(settings.database.removeprefix("sqlite:///"))
+    path = settings.database_file
     try:
-        if not path.is_file():
+        if path and not path.is_file():
             raise Refused(
                 f"there is no store {path} yet. Start the receiver once: art58 serve",
                 f"保存先{path}がまだありません。一度、受信機を起動してください: art58 serve",
             )
-        database = Database(settings.database)
+        database = Database.of(settings)
         try:
             yield database, catalogue, settings
         finally:

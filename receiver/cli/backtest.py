@@ -182,7 +182,12 @@ def _told(
     if asked.notifications:
         return sources.of_file(asked.notifications)
     if asked.database:
-        database = Database(f"sqlite:///{_existing(asked.database)}")
+        if asked.database == settings.database_url and settings.database_file is None:
+            database = Database.of(settings)  # the only address whose password is known
+        elif "://" in asked.database and not asked.database.startswith("sqlite:///"):
+            raise Refused("--database: name a SQLite file, or exactly what database_url of this configuration names")
+        else:
+            database = Database(f"sqlite:///{_existing(asked.database)}")
         try:
             return sources.of_database(database, asked.since, until)
         except (StoreUnavailable, sources.Unreadable) as error:

@@ -81,7 +81,7 @@ def run_worker(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebo
     stop = _stop_on_signals()
     if not _migrated(settings, stop):
         return 0
-    database = Database(settings.database)
+    database = Database.of(settings)
     prometheus = Prometheus(settings.prometheus)
     worker = Worker(settings, catalogue, database, prometheus, rulebooks, targets(settings, clock), clock)
     return 0 if worker.run(stop) else 1
@@ -107,7 +107,7 @@ def _not_free(settings: Settings) -> str | None:
 def _migrated(settings: Settings, stop: threading.Event) -> bool:
     """Bring the store to this version, waiting for it as long as it cannot be written; False if told to stop meanwhile."""
     while not stop.is_set():
-        database = Database(settings.database)
+        database = Database.of(settings)
         try:
             database.migrate()
         except StoreUnavailable as error:

@@ -61,7 +61,7 @@ class Dispatcher:
         with self._database.read() as connection:
             if not deliveries.is_due(connection, self._target.name, self._clock()):
                 return False  # without taking a writer's turn
-        with self._database.write() as connection:
+        with self._database.write(beside=True) as connection:
             delivery = deliveries.claim(connection, self._target.name, self._holder, self._clock())
         if delivery is not None:
             self._send(delivery)
@@ -90,7 +90,7 @@ class Dispatcher:
             now, memory = self._clock(), follower.memory
             # one that is gone or has a successor says no more: as much as was wanted of it counts as said
             shown = max(number, delivery.wanted) if memory.gone or memory.superseded else memory.number
-            with self._database.write() as connection:
+            with self._database.write(beside=True) as connection:
                 deliveries.record_sent(connection, delivery, self._holder, shown, memory, now)
             log.info(
                 "delivered", incident=delivery.incident_id, target=self._target.name, number=shown, remote_id=follower.remote_id
@@ -121,7 +121,7 @@ class Dispatcher:
 
     def _keep(self, delivery: Delivery, remote_id: str | None, memory: Remembered) -> None:
         now = self._clock()
-        with self._database.write() as connection:
+        with self._database.write(beside=True) as connection:
             if not deliveries.keep(connection, delivery, self._holder, remote_id, memory, now):
                 raise ClaimLost
             if memory.superseded:
@@ -138,7 +138,7 @@ class Dispatcher:
             state = "dead"
         wait = max(_wait(attempts), at_least)
         now = self._clock()
-        with self._database.write() as connection:
+        with self._database.write(beside=True) as connection:
             deliveries.record_failed(connection, delivery, self._holder, error, state, now + wait)
         log.warning(
             "not delivered", incident=delivery.incident_id, target=self._target.name, error=error, state=state, attempts=attempts

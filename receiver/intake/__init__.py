@@ -45,7 +45,7 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
             except payloads.Unacceptable as error:
                 wrong = str(error)
         try:
-            with database.write() as connection:
+            with database.write(beside=True) as connection:
                 if wrong:
                     notifications.refuse(connection, source, clock(), body[:REFUSED_KEPT], wrong)
                 else:

@@ -28,7 +28,6 @@ MOST_AHEAD, FAR_AHEAD = timedelta(seconds=5), timedelta(seconds=60)
 
 _LEAST_FREE_BYTES = 200 * 1024 * 1024
 _SOON = timedelta(days=14)
-_SQLITE = "sqlite:///"
 
 _ANSWERS = Text("問い合わせに答える", "it answers a query")
 _CLOCK = Text("時計が合っている", "its clock agrees with ours")
@@ -70,22 +69,19 @@ def _named(name: str, checks: Iterable[Check]) -> Iterator[Finding]:
 
 
 def _store(settings: Settings, clock: Clock) -> Iterator[Check]:
-    path = Path(settings.database.removeprefix(_SQLITE)) if settings.database.startswith(_SQLITE) else None
+    path = settings.database_file
     if path and not path.exists():
         check = checking.folder(path.parent)
         yield msgspec.structs.replace(check, what=_WRITABLE)
         if check.fault is None:
             yield Check(_TICKS, Text("保存先がまだありません", "there is no store yet"), _START, is_warning=True)
         return
-    database = Database(settings.database, busy_seconds=2)
+    database = Database.of(settings, busy_seconds=2)
     try:
         with database.write() as connection:  # the right to write is taken, and nothing written
             ticked_at = heartbeat.last(connection, "tick")
     except StoreUnavailable as error:
-        cure = Text(
-            "ファイルとフォルダーの権限、ディスク、他の利用者を確認してください",
-            "Check permissions of the file and its folder, the disk, and who else uses it. From another version: art58 serve",
-        )
+        cure = _OF_FILE if path else _OF_SERVER
         yield Check(_WRITABLE, Text(f"書き込めません（{error}）", str(error)), cure)
         return
     finally:
@@ -101,6 +97,14 @@ def _store(settings: Settings, clock: Clock) -> Iterator[Check]:
         yield Check(_TICKS)
 
 
+_OF_FILE = Text(
+    "ファイルとフォルダーの権限、ディスク、他の利用者を確認してください",
+    "Check permissions of the file and its folder, the disk, and who else uses it. From another version: art58 serve",
+)
+_OF_SERVER = Text(
+    "database_url、database_password、PostgreSQLの稼働状況と権限を確認してください。表がまだない場合: art58 serve",
+    "Check database_url, database_password, and whether that PostgreSQL runs and grants it. Without tables yet: art58 serve",
+)
 _START = Text("受信機を起動してください: art58 serve", "Start the receiver: art58 serve")
 
 

@@ -5,9 +5,11 @@ generated from them.
 import re
 import ssl
 import stat
+from collections.abc import Iterator
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -28,6 +30,7 @@ from receiver.settings.types import Url as Url
 
 # a file: what is kept in memory each process would have for itself
 _SQLITE_FILE = re.compile(r"sqlite:///(?!:memory:|file:)([^?]+)")
+_POSTGRESQL = "postgresql://"
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie"}
@@ -239,9 +242,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     listen: Annotated[str, Meta(description="address and port to listen on")] = "127.0.0.1:9158"
     data_dir: Annotated[str, Meta(description="folder for the database and run-time files")] = "data"
-    database_url: Annotated[str | None, Meta(description="address of the store, sqlite:///FILE; default: art58.db in data_dir")] = (
-        None
-    )
+    database_url: Annotated[
+        str | None,
+        Meta(
+            description="address of the store: sqlite:///FILE, or postgresql://USER@HOST/NAME without a password; "
+            "default: art58.db in data_dir"
+        ),
+    ] = None
+    database_password: Annotated[SecretRef | None, Meta(description="where PostgreSQL's password lies, if it wants one")] = None
     external_url: Annotated[Url, Meta(description="how people reach this receiver, for links in tickets")] = "http://127.0.0.1:9158"
     web_workers: Annotated[int, Meta(ge=1, le=64, description="processes that take in requests")] = 2
     max_body_mib: Annotated[int, Meta(ge=1, le=1024, description="largest notification taken, in MiB")] = 32
@@ -291,6 +299,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return self.database_url or f"sqlite:///{Path(self.data_dir, 'art58.db')}"
 
     @property
+    def database_file(self) -> Path | None:
+        """The file that is the store; None: it is on a server."""
+        file = _SQLITE_FILE.fullmatch(self.database)
+        return Path(file[1]) if file else None
+
+    @property
     def metrics_dir(self) -> Path:
         """Folder in which all processes leave their metrics."""
         return Path(self.data_dir, "metrics")
@@ -326,6 +340,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             self,
             data_dir=str(base / self.data_dir),
             database_url=f"sqlite:///{base / file[1]}" if file else self.database_url,
+            database_password=self.database_password and secret(self.database_password),
             prometheus=let_in(prometheus),
             alertmanagers=tuple(map(let_in, self.alertmanagers)),
             grafana=grafanas[0] if isinstance(self.grafana, GrafanaSettings) else grafanas,
@@ -351,8 +366,7 @@ def complaints(settings: Settings) -> list[Complaint]:
         or not 0 < int(settings.listen.rpartition(":")[2]) < 65536
     ):
         found.append((("listen",), "is no address and port", "Write it like 127.0.0.1:9158"))
-    if settings.database_url is not None and not _SQLITE_FILE.fullmatch(settings.database_url):
-        found.append((("database_url",), "is no address of a store we know", "Write sqlite:///file.db, or leave it out"))
+    found += _store_complaints(settings)
     if why := _no_folder(Path(settings.data_dir)):
         found.append((("data_dir",), why, "Name a folder, or where one can be made"))
     found += _prometheus_complaints(settings.prometheus)
@@ -396,6 +410,35 @@ def complaints(settings: Settings) -> list[Complaint]:
                 cure = 'Make one: echo "whsec_$(openssl rand -base64 32)"'
                 found.append((path, "is no signing secret (whsec_ and base64 of at least 24 bytes)", cure))
     return found
+
+
+def _store_complaints(settings: Settings) -> Iterator[Complaint]:
+    url = settings.database_url
+    if url is not None and url.startswith(_POSTGRESQL):
+        yield from _postgresql_complaints(url)
+        return
+    if url is not None and not _SQLITE_FILE.fullmatch(url):
+        cure = "Write sqlite:///file.db or postgresql://user@host/name, or leave it out"
+        yield ("database_url",), "is no address of a store we know", cure
+    if settings.database_password:
+        yield ("database_password",), "is for PostgreSQL only", "Leave it out, or write database_url: postgresql://user@host/name"
+
+
+def _postgresql_complaints(url: str) -> Iterator[Complaint]:
+    """None of them repeats the address: there may be a password in it."""
+    cure = "Write postgresql://user@host/name"
+    try:
+        parts = urlsplit(url)
+        options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        has_password, has_place = parts.password is not None, bool(parts.hostname or "host" in options or "service" in options)
+        _ = parts.port if "," not in parts.netloc else None
+    except ValueError:
+        yield ("database_url",), "is no address of a database", cure
+        return
+    if has_password or {"password", "sslpassword"} & options.keys():
+        yield ("database_url",), "holds a password", "Take it out, and name the place where it lies: database_password: {file: …}"
+    elif not has_place or len(parts.path) < 2 or parts.fragment or re.search(r"\s", url):
+        yield ("database_url",), "names no host or no database", cure
 
 
 def _grafana_complaints(settings: Settings) -> list[Complaint]:
@@ -582,6 +625,7 @@ def _no_folder(path: Path) -> str | None:
 def secrets(settings: Settings) -> list[tuple[_Place, SecretRef]]:
     """Every secret of the settings with the path of its key."""
     places: list[tuple[_Place, SecretRef | None]] = [
+        (("database_password",), settings.database_password),
         (("prometheus", "bearer_token"), settings.prometheus.bearer_token),
         (("prometheus", "basic", "password"), settings.prometheus.basic.password if settings.prometheus.basic else None),
     ]

@@ -1,4 +1,6 @@
-"""One store behind one face: engine, transactions, migrations. SQLite by default, with every commit on disk before it returns."""
+"""One store behind one face: engine, transactions, migrations. SQLite, or PostgreSQL for many receivers (storage.postgres); every
+commit is on disk before it returns.
+"""
 
 import os
 import sqlite3
@@ -7,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -17,12 +18,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from receiver.model import Clock
+from receiver.settings import Settings
+from receiver.settings.types import SecretRef
+from receiver.storage.postgres import Postgres, StoreClock
+from receiver.storage.unavailable import StoreUnavailable as StoreUnavailable
+
 ASK_AGAIN_SECONDS = 0.01
 """How long SQLite itself waits for another process that writes: its sleeps get ever longer, and others overtake. We ask again."""
-
-
-class StoreUnavailable(Exception):
-    """The store cannot take this now: locked, read-only, full or gone. Nothing was written."""
 
 
 _OUR_FAULTS = (ProgrammingError, DataError, IntegrityError, NotSupportedError)
@@ -30,9 +33,9 @@ _OUR_FAULTS = (ProgrammingError, DataError, IntegrityError, NotSupportedError)
 
 
 class Database:
-    """The store at a SQLAlchemy address. `busy_seconds` is how long a writer waits for another one."""
+    """The store at an address. `busy_seconds` is how long a writer waits for another one; `password` is read when needed."""
 
-    def __init__(self, url: str, busy_seconds: float = 5.0) -> None:
+    def __init__(self, url: str, busy_seconds: float = 5.0, password: SecretRef | None = None) -> None:
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -40,17 +43,28 @@ class Database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self._busy_seconds = busy_seconds
         self._turn = threading.Lock()
-        arguments: dict[str, Any] = {"timeout": ASK_AGAIN_SECONDS} if self.is_sqlite else {}
-        self.engine: Engine = create_engine(url, connect_args=arguments)
-        if self.is_sqlite:
+        self._postgres = None if self.is_sqlite else Postgres(parsed, password, busy_seconds)
+        if self._postgres:
+            self.engine: Engine = self._postgres.engine
+        else:
+            self.engine = create_engine(url, connect_args={"timeout": ASK_AGAIN_SECONDS})
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", self._begin_sqlite)
 
+    @classmethod
+    def of(cls, settings: Settings, busy_seconds: float = 5.0) -> "Database":
+        """The store that the settings name."""
+        return cls(settings.database, busy_seconds, settings.database_password)
+
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that is on disk when the block ends. Raises StoreUnavailable, and then nothing of it is."""
-        if not self.is_sqlite:
-            with self._transaction(writing=True) as connection:
+    def write(self, *, beside: bool = False) -> Iterator[Connection]:
+        """A transaction that is on disk when the block ends. Raises StoreUnavailable, and then nothing of it is.
+
+        One at a time, so that what was read in it stays true until its end. `beside` is for what only adds rows, or locks those
+        that it changes: where the store can, it does not wait for the others.
+        """
+        if self._postgres:
+            with self._postgres.write(beside=beside) as connection:
                 yield connection
             return
         # SQLite has one writer at a time: the threads of this process queue here, so that only one of them asks it
@@ -65,8 +79,21 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent view. Raises StoreUnavailable."""
-        with self._transaction(writing=False) as connection:
+        with self._postgres.read() if self._postgres else self._transaction(writing=False) as connection:
             yield connection
+
+    def leads(self) -> bool:
+        """Whether this process may derive, judge and plan, which one at a time does. Raises StoreUnavailable."""
+        return self._postgres is None or self._postgres.leads()
+
+    def resign(self) -> None:
+        """Let another process lead."""
+        if self._postgres:
+            self._postgres.resign()
+
+    def clock(self, clock: Clock) -> Clock:
+        """The clock by which all who share this store agree; `clock` where they are on one machine."""
+        return StoreClock(self._postgres, clock) if self._postgres else clock
 
     @contextmanager
     def _transaction(self, *, writing: bool) -> Iterator[Connection]:
@@ -98,9 +125,13 @@ class Database:
         config.attributes["connection"] = None
         with self.write() as connection:
             config.attributes["connection"] = connection
+            if self._postgres:
+                self._postgres.take_time(connection)
             command.upgrade(config, "head")
 
     def close(self) -> None:
+        if self._postgres:
+            self._postgres.close()
         self.engine.dispose()
 
 

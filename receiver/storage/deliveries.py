@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, case, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Row, and_, case, func, or_, select, true, update
 
 from receiver.model import Delivery, Remembered
 from receiver.storage.tables import deliveries as table
+from receiver.storage.upsert import insert_missing
 
 Failed = Literal["owed", "dead"]
 
@@ -23,21 +24,22 @@ _FURTHEST = timedelta(days=1, hours=1)
 def want(connection: Connection, delivery: Delivery) -> None:
     """Owe this: insert the row, or raise what an existing row owes. Doing it twice changes nothing."""
     key = _key(delivery)
-    known = connection.execute(select(table).where(key)).first()
+    # locked: its holder may record at the same time that it sent what was wanted until now
+    known = connection.execute(select(table).where(key).with_for_update()).first()
     if known is None:
-        connection.execute(
-            insert(table).values(
-                incident_id=delivery.incident_id,
-                target=delivery.target,
-                object=delivery.object,
-                wanted=delivery.wanted,
-                sent=0,
-                state="owed",
-                attempts=0,
-                next_attempt_at=delivery.next_attempt_at,
-                remembered=msgspec.json.encode(delivery.remembered).decode(),
-            )
-        )
+        new = {
+            "incident_id": delivery.incident_id,
+            "target": delivery.target,
+            "object": delivery.object,
+            "wanted": delivery.wanted,
+            "sent": 0,
+            "state": "owed",
+            "attempts": 0,
+            "next_attempt_at": delivery.next_attempt_at,
+            "remembered": msgspec.json.encode(delivery.remembered).decode(),
+        }
+        if not insert_missing(connection, table, new):
+            want(connection, delivery)  # another one has owed it just now
     elif known.wanted < delivery.wanted:
         values: dict[str, Any] = {"wanted": delivery.wanted}
         # a dead letter gets another try with the news; one that waits goes on waiting, as the target may have asked it to, and a
@@ -89,7 +91,7 @@ def record_sent(
     connection: Connection, delivery: Delivery, holder: str, number: int, remembered: Remembered, now: datetime
 ) -> None:
     """The other side has it as of assessment `number`. More may be wanted by now; else what is unsure is looked at once more."""
-    row = connection.execute(select(table.c.wanted).where(_held(delivery, holder))).first()
+    row = connection.execute(select(table.c.wanted).where(_held(delivery, holder)).with_for_update()).first()
     if row is None:
         return  # the claim ran out and another holder has it: that one records
     again_at = remembered.unsure_until

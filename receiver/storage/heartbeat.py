@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select
 
 from receiver.storage.tables import heartbeat as table
+from receiver.storage.upsert import upsert
 
 
 def beat(connection: Connection, name: str, at: datetime) -> None:
-    if connection.execute(update(table).where(table.c.name == name).values(at=at)).rowcount == 0:
-        connection.execute(insert(table).values(name=name, at=at))
+    upsert(connection, table, [{"name": name, "at": at}])
 
 
 def last(connection: Connection, name: str) -> datetime | None:

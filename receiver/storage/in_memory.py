@@ -26,10 +26,10 @@ class InMemory(Database):
         self._remembered: dict[_Question, FrozenResult[Any]] = {}
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, beside: bool = False) -> Iterator[Connection]:
         self.writes += 1
         self._remembered.clear()
-        with super().write() as connection:
+        with super().write(beside=beside) as connection:
             yield connection
 
     @contextmanager

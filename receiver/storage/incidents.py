@@ -11,12 +11,12 @@ import msgspec
 from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, func, insert, literal, select, update
 
 from receiver.model import Alert, Assessment, Conclusion, Incident, IncidentState, Learnt, Source
-from receiver.storage.tables import BEGINNING, acts, alerts, assessments, chunks, incidents
+from receiver.storage.tables import BEGINNING, Moment, acts, alerts, assessments, chunks, incidents
+from receiver.storage.upsert import upsert
 
 _JSON = msgspec.json.Encoder()
 _ASSESSMENT = msgspec.json.Decoder(Assessment)
 _CONCLUSION = msgspec.json.Decoder(Conclusion)
-_ALERT_KEY = ("source", "fingerprint", "starts_at")
 
 # statements are built once: that takes longer than to ask them for a few incidents
 _ALERTS = select(*(alerts.c[name] for name in Alert.__struct_fields__))
@@ -44,11 +44,8 @@ def save_alerts(connection: Connection, changed: Iterable[Alert]) -> None:
         | {name: _JSON.encode(getattr(alert, name)).decode() for name in ("labels", "annotations", "inhibited_by")}
         for alert in changed
     ]
-    if rows:
-        # two statements for all of them: a storm brings thousands, and nothing can be taken in while they are written
-        same = [alerts.c[name] == bindparam(f"old_{name}") for name in _ALERT_KEY]
-        connection.execute(delete(alerts).where(*same), [{f"old_{name}": row[name] for name in _ALERT_KEY} for row in rows])
-        connection.execute(insert(alerts), rows)
+    # one statement for all of them: a storm brings thousands, and nothing can be taken in while they are written
+    upsert(connection, alerts, rows)
 
 
 _ALERTS_OF = _ALERTS.where(alerts.c.incident_id.in_(_IDS)).order_by(alerts.c.starts_at, alerts.c.fingerprint)
@@ -84,7 +81,7 @@ def about_services(connection: Connection, since: datetime, causes: Iterable[str
 
 def any_inhibited(connection: Connection, since: datetime) -> bool:
     """Whether of an alert that fires, or was not over at `since`, Alertmanager says that it follows from another."""
-    recent = func.coalesce(alerts.c.ends_at, since) >= since
+    recent = func.coalesce(alerts.c.ends_at, literal(since, Moment())) >= since
     # written out: for a bound variable SQLite does not see that the index has only these
     is_inhibited = alerts.c.inhibited_by != literal("[]", literal_execute=True)
     return connection.execute(select(alerts.c.ends_at).where(is_inhibited, recent).limit(1)).first() is not None
@@ -132,7 +129,8 @@ _NAMED = _INCIDENTS.where(incidents.c.id.in_(_IDS))
 def named(connection: Connection, ids: Iterable[str]) -> dict[str, Incident]:
     """Those of these that there are, by id."""
     found: dict[str, Incident] = {}
-    for chunk in chunks(sorted(set(ids))):
+    # whoever asks may ask for anything, and PostgreSQL cannot even be asked for a text with NUL in it
+    for chunk in chunks(sorted({id_ for id_ in ids if "\0" not in id_})):
         found |= {row.id: _incident(row) for row in connection.execute(_NAMED, {"ids": list(chunk)}).all()}
     return found
 

@@ -29,6 +29,10 @@ def chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
+# by its bytes, as SQLite does: else an order hangs on the language of the server, and an index on the version of its libraries
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware datetime as microseconds since 1970. A naive one is refused: nobody knows which moment it is."""
 
@@ -53,12 +57,12 @@ notifications = Table(
     metadata,
     # SQLite counts a row id up only in an INTEGER PRIMARY KEY
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("source", Text, nullable=False),
+    Column("source", TEXT, nullable=False),
     Column("received_at", Moment, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("refused", Text),
+    Column("refused", TEXT),
     Column("times", Integer, nullable=False, default=1),
-    Column("learnt", Text, nullable=False, default="webhook"),
+    Column("learnt", TEXT, nullable=False, default="webhook"),
     Column("derived_at", Moment),
 )
 _waiting = notifications.c.derived_at.is_(None) & notifications.c.refused.is_(None)
@@ -76,19 +80,19 @@ Index(
 incidents = Table(
     "incidents",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("cause", Text, nullable=False),
-    Column("equipment", Text),
-    Column("state", Text, nullable=False),
+    Column("id", TEXT, primary_key=True),
+    Column("cause", TEXT, nullable=False),
+    Column("equipment", TEXT),
+    Column("state", TEXT, nullable=False),
     Column("opened_at", Moment, nullable=False),
     Column("failure_started_at", Moment, nullable=False),
-    Column("start_basis", Text, nullable=False),
+    Column("start_basis", TEXT, nullable=False),
     Column("start_settled", Boolean, nullable=False),
     Column("good_at", Moment),
     Column("restored_at", Moment),
     Column("closed_at", Moment),
-    Column("units", Text, nullable=False, default="[]"),
-    Column("joined_to", Text),
+    Column("units", TEXT, nullable=False, default="[]"),
+    Column("joined_to", TEXT),
     Column("dismissed", Boolean, nullable=False, default=False),
     Column("unwatched_since", Moment),
     Column("to_assess", Boolean, nullable=False, default=False),
@@ -103,20 +107,20 @@ Index("incidents_joined", incidents.c.joined_to, sqlite_where=_joined, postgresq
 alerts = Table(
     "alerts",
     metadata,
-    Column("source", Text, primary_key=True),
-    Column("fingerprint", Text, primary_key=True),
+    Column("source", TEXT, primary_key=True),
+    Column("fingerprint", TEXT, primary_key=True),
     Column("starts_at", Moment, primary_key=True),
     Column("ends_at", Moment),
     Column("fired_at", Moment),
     Column("resolved_at", Moment),
-    Column("labels", Text, nullable=False),
-    Column("annotations", Text, nullable=False),
-    Column("generator_url", Text, nullable=False),
-    Column("incident_id", Text, ForeignKey("incidents.id")),
-    Column("learnt", Text, nullable=False, default="webhook"),
-    Column("cause", Text),
+    Column("labels", TEXT, nullable=False),
+    Column("annotations", TEXT, nullable=False),
+    Column("generator_url", TEXT, nullable=False),
+    Column("incident_id", TEXT, ForeignKey("incidents.id")),
+    Column("learnt", TEXT, nullable=False, default="webhook"),
+    Column("cause", TEXT),
     Column("pinned", Boolean, nullable=False, default=False),
-    Column("inhibited_by", Text, nullable=False, default="[]"),
+    Column("inhibited_by", TEXT, nullable=False, default="[]"),
     Index("alerts_of_incident", "incident_id"),
     Index("alerts_of_cause", "cause", "starts_at"),
     Index("alerts_by_end", "ends_at"),
@@ -132,12 +136,12 @@ Index("alerts_alone", alerts.c.source, sqlite_where=_alone, postgresql_where=_al
 assessments = Table(
     "assessments",
     metadata,
-    Column("incident_id", Text, ForeignKey("incidents.id"), primary_key=True),
+    Column("incident_id", TEXT, ForeignKey("incidents.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("service", Text, nullable=False),
+    Column("service", TEXT, nullable=False),
     Column("assessed_at", Moment, nullable=False),
-    Column("verdict", Text, nullable=False),
-    Column("document", Text, nullable=False),
+    Column("verdict", TEXT, nullable=False),
+    Column("document", TEXT, nullable=False),
     Column("routed_at", Moment),
 )
 _unrouted = assessments.c.routed_at.is_(None)
@@ -147,21 +151,21 @@ acts = Table(
     "acts",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("incident_id", Text, ForeignKey("incidents.id"), nullable=False),
+    Column("incident_id", TEXT, ForeignKey("incidents.id"), nullable=False),
     Column("at", Moment, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("why", Text, nullable=False),
-    Column("deed", Text, nullable=False),
+    Column("who", TEXT, nullable=False),
+    Column("why", TEXT, nullable=False),
+    Column("deed", TEXT, nullable=False),
     Index("acts_of_incident", "incident_id", "id"),
 )
 
 equipment_parents = Table(
     "equipment_parents",
     metadata,
-    Column("label", Text, primary_key=True),
-    Column("child", Text, primary_key=True),
+    Column("label", TEXT, primary_key=True),
+    Column("child", TEXT, primary_key=True),
     # none: it was asked, and nothing is above it
-    Column("parent", Text),
+    Column("parent", TEXT),
     Column("learnt_at", Moment, nullable=False),
     Index("equipment_by_parent", "label", "parent"),
 )
@@ -169,20 +173,20 @@ equipment_parents = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("incident_id", Text, primary_key=True),
-    Column("target", Text, primary_key=True),
-    Column("object", Text, primary_key=True),
+    Column("incident_id", TEXT, primary_key=True),
+    Column("target", TEXT, primary_key=True),
+    Column("object", TEXT, primary_key=True),
     Column("wanted", Integer, nullable=False),
     Column("sent", Integer, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", TEXT, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Moment, nullable=False),
-    Column("claimed_by", Text),
+    Column("claimed_by", TEXT),
     Column("claimed_until", Moment),
     Column("creating_since", Moment),
-    Column("remote_id", Text),
-    Column("last_error", Text),
-    Column("remembered", Text, nullable=False),
+    Column("remote_id", TEXT),
+    Column("last_error", TEXT),
+    Column("remembered", TEXT, nullable=False),
     ForeignKeyConstraint(["incident_id"], ["incidents.id"]),
     Index("deliveries_due", "target", "state", "next_attempt_at"),
 )
@@ -190,6 +194,6 @@ deliveries = Table(
 heartbeat = Table(
     "heartbeat",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", TEXT, primary_key=True),
     Column("at", Moment, nullable=False),
 )

@@ -22,7 +22,7 @@ def create_app(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebo
     app = Flask("receiver.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mib * 1024 * 1024
     app.json = _Json(app)
-    database = Database(settings.database, busy_seconds=BUSY_SECONDS)
+    database = Database.of(settings, busy_seconds=BUSY_SECONDS)
     gate = Gate(settings.authentication)
     app.register_blueprint(intake.blueprint(database, gate, clock))
     app.register_blueprint(api.blueprint(database, settings.duties.of_the_law, gate, clock))

@@ -25,7 +25,8 @@ from receiver.storage import acts as kept_acts
 from receiver.storage import heartbeat
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
-from tests.apps import alert, empty_store, incident
+from tests.apps import alert, incident
+from tests.stores import empty_store
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
 CONFIG = """\
@@ -481,7 +482,7 @@ def test_where_there_is_no_store_none_is_made(act: Desk, tmp_path: Path) -> None
 
 
 def test_a_store_that_is_being_written_for_too_long_is_no_crash(act: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acting, "Database", lambda url: Database(url, busy_seconds=0.05))
+    monkeypatch.setattr(acting.Database, "of", lambda settings: Database(settings.database, busy_seconds=0.05))
     with act.database.write():
         run = act("drill", ID)
     assert run.exit_code == 1

@@ -36,6 +36,7 @@ WHOLE = """\
 listen: 127.0.0.1:9158
 data_dir: ./data
 database_url: null
+database_password: null
 external_url: http://127.0.0.1:9158
 tick_seconds: 15
 hold_seconds: 3600
@@ -603,11 +604,53 @@ BAD: dict[str, tuple[str, int, str, str, str]] = {
         "Write sqlite:///",
     ),
     "password in the store": (
-        MINIMAL + "database_url: postgresql+psycopg://art58:pw@db/art58\n",
+        MINIMAL + "database_url: postgresql://art58:pw@db/art58\n",
+        11,
+        "database_url",
+        "holds a password",
+        "database_password: {file: …}",
+    ),
+    "password in the options of the store": (
+        MINIMAL + "database_url: postgresql://art58@db/art58?password=pw\n",
+        11,
+        "database_url",
+        "holds a password",
+        "database_password: {file: …}",
+    ),
+    "another driver of the store": (
+        MINIMAL + "database_url: postgresql+psycopg://art58@db/art58\n",
         11,
         "database_url",
         "is no address of a store we know",
-        "Write sqlite:///",
+        "postgresql://user@host/name",
+    ),
+    "store on no host": (
+        MINIMAL + "database_url: postgresql:///art58\n",
+        11,
+        "database_url",
+        "names no host or no database",
+        "Write postgresql://user@host/name",
+    ),
+    "store without a database": (
+        MINIMAL + "database_url: postgresql://art58@db\n",
+        11,
+        "database_url",
+        "names no host or no database",
+        "Write postgresql://user@host/name",
+    ),
+    "store at an odd port": (
+        MINIMAL + "database_url: postgresql://art58@db:x/art58\n",
+        11,
+        "database_url",
+        "is no address of a database",
+        "Write postgresql://user@host/name",
+    ),
+    "password of a file": (
+        MINIMAL + "database_password: {file: secrets/webhook-token}\n",
+        11,
+        "database_password",
+        "is for PostgreSQL only",
+        "Leave it out",
     ),
     "store in memory": (
         MINIMAL + "database_url: 'sqlite:///:memory:'\n",
@@ -867,7 +910,7 @@ def test_a_secret_file_from_another_editor_is_read(file: Path, content: str) -> 
 def test_a_signing_secret_that_signs_nothing_is_refused(check: Check, file: Path) -> None:
     (file.parent / "secrets" / "itsm-secret").write_text(SECRET)
     (fault,) = faults_of(check(WHOLE, "--json"))
-    assert (fault["line"], fault["key"]) == (18, "tickets[1].secret")
+    assert (fault["line"], fault["key"]) == (19, "tickets[1].secret")
     assert fault["wrong"] == "is no signing secret (whsec_ and base64 of at least 24 bytes)"
 
 
@@ -899,6 +942,9 @@ INLINE = [
     changed("http://127.0.0.1:9090", f"http://admin:{SECRET}@127.0.0.1:9090", WHOLE),
     changed("https://itsm.example/hook", f"https://itsm.example/hook?key={SECRET}", WHOLE),
     changed("database_url: null", f"database_url: postgresql+psycopg://art58:{SECRET}@db/art58", WHOLE),
+    changed("database_url: null", f"database_url: postgresql://art58:{SECRET}@db/art58", WHOLE),
+    changed("database_url: null", f"database_url: postgresql://art58:a/{SECRET}@db/art58", WHOLE),
+    changed("database_url: null", f"database_url: postgresql://art58@db/art58?sslpassword={SECRET}", WHOLE),
     changed("database_url: null", f"database_url: mysql://art58:{SECRET}@db/art58", WHOLE),
 ]
 

@@ -16,9 +16,10 @@ from receiver.model import Delivery, Remembered
 from receiver.storage import deliveries as ledger
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
-from tests.apps import empty_store, incident
+from tests.apps import incident
 from tests.fakes.gitlab import FakeGitLab
 from tests.samples import ASSESSED_AT, RESTORED_AT, assessment
+from tests.stores import empty_store
 
 NOW = ASSESSED_AT
 LATER = NOW + timedelta(minutes=5)

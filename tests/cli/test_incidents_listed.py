@@ -17,9 +17,10 @@ from receiver.model import Delivery, Incident
 from receiver.storage import deliveries
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
-from tests.apps import empty_store, incident
+from tests.apps import incident
 from tests.cli.test_act import CONFIG
 from tests.samples import RESTORED_AT, STARTED_AT, assessment
+from tests.stores import empty_store
 
 
 class House:

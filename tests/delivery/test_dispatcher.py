@@ -18,10 +18,12 @@ from receiver.law.verdict import Verdict
 from receiver.model import Assessment, Delivery, Incident
 from receiver.storage import deliveries
 from receiver.storage import incidents as store
-from receiver.storage.database import Database
+from tests import stores
 from tests.fakes.memory import MemoryTarget
 from tests.receiver import SERVICES
 from tests.samples import assessment
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 NOW = datetime(2026, 11, 21, 4, 5, tzinfo=UTC)
 TICKET = Route("desk", "ticket")
@@ -32,8 +34,7 @@ class Desk:
     """A store with a dispatcher in front of it; the clock moves when told."""
 
     def __init__(self, folder: Path) -> None:
-        self.database = Database(f"sqlite:///{folder}/art58.db")
-        self.database.migrate()
+        self.database = stores.opened(folder)
         self.now = NOW
         self.target = MemoryTarget("desk")
 

@@ -20,10 +20,13 @@ from receiver.model import Assessment, Deed, Drilled, NearMissAnswered
 from receiver.storage import acts, deliveries
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
+from tests import stores
 from tests.delivery.test_dispatcher import incident_of
 from tests.samples import ASSESSED_AT as NOW
 from tests.samples import assessment
 from tests.web.test_acts_shown import CLASS_1
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 MINUTE = timedelta(minutes=1)
 NIGHT = QuietWindow(time(22, 0), time(6, 30))
@@ -65,8 +68,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    database = Database(f"sqlite:///{tmp_path}/art58.db")
-    database.migrate()
+    database = stores.opened(tmp_path)
     yield House(database)
     database.close()
 

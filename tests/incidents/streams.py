@@ -34,8 +34,9 @@ from receiver.storage import deliveries, notifications
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 from receiver.worker import Worker
-from tests.apps import SetClock, empty_store
+from tests.apps import SetClock
 from tests.fakes.memory import MemoryTarget
+from tests.stores import empty_store
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 HOLD = timedelta(minutes=30)
@@ -401,7 +402,7 @@ class House:
         self.catalogue, self.clock = catalogue, SetClock(T0)
         self.prometheus = Network(self.clock)
         self.desk, self.wall = MemoryTarget("desk"), MemoryTarget("wall")
-        self.database = Database(self.settings.database)
+        self.database = Database.of(self.settings)
         # nobody pulls the plug here: what is not synced is faster
         event.listen(self.database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
         self.worker = self.another_worker()

@@ -49,8 +49,7 @@ from receiver.stated import stated as fold_of_acts
 from receiver.storage import acts as kept_acts
 from receiver.storage import incidents as store
 from receiver.storage import notifications
-from receiver.storage.database import Database
-from tests.apps import empty_store
+from tests import stores
 from tests.fakes.prometheus import FakePrometheus
 from tests.receiver import SERVICES, Receiver
 
@@ -81,9 +80,7 @@ class Desk:
     """A store, and a person who states things about what is in it."""
 
     def __init__(self, folder: Path) -> None:
-        file = folder / "art58.db"
-        file.write_bytes(empty_store())
-        self.database = Database(f"sqlite:///{file}")
+        self.database = stores.opened(folder)
         self.now = after(30)
 
     def told(self, equipment: str, starts: float, ends: float | None = None, service: str = "voice") -> str:
@@ -156,7 +153,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, each_store: str) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
     desk.database.close()
@@ -919,6 +916,7 @@ def test_an_act_that_fails_in_between_leaves_nothing_behind(
 
 KILLED = """
 import os, signal, sys
+from receiver.storage.database import Database
 from tests.incidents.test_acts import *
 desk = Desk.__new__(Desk)
 desk.database, desk.now = Database(sys.argv[1]), after(30)

@@ -14,6 +14,8 @@ from receiver.storage import notifications
 from tests.fakes.prometheus import FakePrometheus
 from tests.receiver import Receiver
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 

@@ -23,6 +23,8 @@ from tests.fakes.prometheus import FakePrometheus
 from tests.incidents.test_derive import alert, take_in
 from tests.receiver import SERVICES, Receiver
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 

@@ -28,10 +28,10 @@ from receiver.settings import (
 from receiver.settings.tickets import DirectoryTicket, WebhookTicket
 from receiver.storage import heartbeat
 from receiver.storage.database import Database
-from tests.apps import empty_store
 from tests.fakes.grafana import FakeGrafana
 from tests.fakes.pages import FakePages
 from tests.fakes.prometheus import FakePrometheus
+from tests.stores import empty_store
 
 TOKEN = "glsa_secret0123456789"
 ALERTS = "/api/v2/alerts"

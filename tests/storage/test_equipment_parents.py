@@ -10,16 +10,15 @@ from sqlalchemy import event, select
 from receiver.storage import topology
 from receiver.storage.database import Database
 from receiver.storage.tables import equipment_parents
-from tests.apps import empty_store
+from tests import stores
 from tests.samples import ASSESSED_AT as NOW
 
 NETWORK = {"pon-1": "olt-1", "pon-2": "olt-1", "olt-1": "bras-1", "bras-1": None}
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    (tmp_path / "art58.db").write_bytes(empty_store())
-    database = Database(f"sqlite:///{tmp_path}/art58.db")
+def database(tmp_path: Path, each_store: str) -> Iterator[Database]:
+    database = stores.opened(tmp_path)
     yield database
     database.close()
 

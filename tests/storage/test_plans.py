@@ -12,9 +12,10 @@ from sqlalchemy import Connection, event
 from receiver.model import Remembered
 from receiver.storage import deliveries, incidents, notifications, topology
 from receiver.storage.database import Database
-from tests.apps import alert, empty_store, incident
+from tests.apps import alert, incident
 from tests.samples import ASSESSED_AT as NOW
 from tests.samples import assessment
+from tests.stores import empty_store
 
 CLOSED = 2000
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from receiver.storage.tables import TEXT
+
 revision = "0002"
 down_revision = "0001"
 
@@ -10,11 +12,11 @@ _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    op.add_column("notifications", sa.Column("learnt", sa.Text, nullable=False, server_default="webhook"))
+    op.add_column("notifications", sa.Column("learnt", TEXT, nullable=False, server_default="webhook"))
     # one cause may have two living incidents: a person, or late evidence, may part them
     op.drop_index("incidents_living", "incidents")
-    op.add_column("incidents", sa.Column("units", sa.Text, nullable=False, server_default="[]"))
-    op.add_column("incidents", sa.Column("joined_to", sa.Text))
+    op.add_column("incidents", sa.Column("units", TEXT, nullable=False, server_default="[]"))
+    op.add_column("incidents", sa.Column("joined_to", TEXT))
     op.add_column("incidents", sa.Column("dismissed", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("incidents", sa.Column("unwatched_since", sa.BigInteger))
     op.add_column("incidents", sa.Column("to_assess", sa.Boolean, nullable=False, server_default=sa.false()))
@@ -27,10 +29,10 @@ def upgrade() -> None:
     )
     joined = sa.text("joined_to IS NOT NULL")
     op.create_index("incidents_joined", "incidents", ["joined_to"], sqlite_where=joined, postgresql_where=joined)
-    op.add_column("alerts", sa.Column("learnt", sa.Text, nullable=False, server_default="webhook"))
-    op.add_column("alerts", sa.Column("cause", sa.Text))
+    op.add_column("alerts", sa.Column("learnt", TEXT, nullable=False, server_default="webhook"))
+    op.add_column("alerts", sa.Column("cause", TEXT))
     op.add_column("alerts", sa.Column("pinned", sa.Boolean, nullable=False, server_default=sa.false()))
-    op.add_column("alerts", sa.Column("inhibited_by", sa.Text, nullable=False, server_default="[]"))
+    op.add_column("alerts", sa.Column("inhibited_by", TEXT, nullable=False, server_default="[]"))
     op.create_index("alerts_of_cause", "alerts", ["cause", "starts_at"])
     op.create_index("alerts_by_end", "alerts", ["ends_at"])
     op.create_index("alerts_by_firing", "alerts", ["fired_at"])
@@ -42,24 +44,27 @@ def upgrade() -> None:
     op.create_table(
         "acts",
         sa.Column("id", _ID, primary_key=True, autoincrement=True),
-        sa.Column("incident_id", sa.Text, sa.ForeignKey("incidents.id"), nullable=False),
+        sa.Column("incident_id", TEXT, sa.ForeignKey("incidents.id"), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
-        sa.Column("who", sa.Text, nullable=False),
-        sa.Column("why", sa.Text, nullable=False),
-        sa.Column("deed", sa.Text, nullable=False),
+        sa.Column("who", TEXT, nullable=False),
+        sa.Column("why", TEXT, nullable=False),
+        sa.Column("deed", TEXT, nullable=False),
     )
     op.create_index("acts_of_incident", "acts", ["incident_id", "id"])
     op.create_table(
         "equipment_parents",
-        sa.Column("label", sa.Text, primary_key=True),
-        sa.Column("child", sa.Text, primary_key=True),
-        sa.Column("parent", sa.Text),
+        sa.Column("label", TEXT, primary_key=True),
+        sa.Column("child", TEXT, primary_key=True),
+        sa.Column("parent", TEXT),
         sa.Column("learnt_at", sa.BigInteger, nullable=False),
     )
     op.create_index("equipment_by_parent", "equipment_parents", ["label", "parent"])
 
 
 def downgrade() -> None:
+    # not unique as it was: since then one cause may have two, and none of them is thrown away
+    living = sa.text("state != 'closed'")
+    op.create_index("incidents_living", "incidents", ["cause"], sqlite_where=living, postgresql_where=living)
     op.drop_table("equipment_parents")
     op.drop_table("acts")
     for index in ("alerts_again", "alerts_inhibited", "alerts_by_firing", "alerts_by_end", "alerts_of_cause"):

@@ -3,12 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
+from receiver.storage.tables import TEXT
+
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.add_column("deliveries", sa.Column("remembered", sa.Text, nullable=False, server_default="{}"))
+    op.add_column("deliveries", sa.Column("remembered", TEXT, nullable=False, server_default="{}"))
     op.drop_column("deliveries", "resolved")
     op.drop_column("deliveries", "resolve")
 

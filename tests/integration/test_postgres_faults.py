@@ -1,0 +1,162 @@
+"""Over a real PostgreSQL nothing answered with 200 is lost either: it is killed, goes read-only, runs out of connections, comes
+back; and of several receivers over one database one judges, all take in and deliver, and each thing is made once.
+"""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.postgres import PASSWORD, PostgresServer
+from tests.serving import Served, until
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """One of its own, which may be killed; with every commit on disk."""
+    with PostgresServer(synced=True) as server:
+        yield server
+
+
+def served_on(url: str, folder: Path, **changes: Any) -> Served:
+    return Served(folder, database_url=url, tick_seconds=1, web_workers=1, **changes)
+
+
+def body(equipment: str) -> bytes:
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": "Down", "service": "voice", "equipment": equipment},
+        "annotations": {},
+        "startsAt": datetime.now(UTC).isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": equipment,
+    }
+    return json.dumps({"version": "4", "status": "firing", "alerts": [alert]}).encode()
+
+
+def post(served: Served, equipment: str) -> int:
+    return served.request("POST", "/webhook/alertmanager", body(equipment))[0]
+
+
+def equipment(served: Served) -> set[str]:
+    status, answer = served.request("GET", "/api/v1/incidents?state=all&limit=1000")
+    return {one["equipment"] for one in answer["incidents"]} if status == 200 else set()
+
+
+def is_ready(served: Served) -> bool:
+    return served.request("GET", "/-/ready")[0] == 200
+
+
+def test_an_alert_becomes_an_incident_and_the_password_is_shown_nowhere(postgres: PostgresServer, tmp_path: Path) -> None:
+    name = postgres.url(empty=True).rpartition("/")[2]
+    postgres.execute(f"ALTER DATABASE {name} OWNER TO keeper")
+    (tmp_path / "password").write_text(PASSWORD)
+    password = {"database_password": {"file": str(tmp_path / "password")}}
+    with served_on(postgres.address(name, "keeper"), tmp_path / "served", **password) as served:
+        assert post(served, "core-1") == 200
+        until(lambda: equipment(served) == {"core-1"})
+        (tmp_path / "password").write_text("another one")
+        assert served.stop() == 0
+        assert PASSWORD not in served.log
+    other = served_on(postgres.address(name, "keeper"), tmp_path / "other", **password)
+    other.start()
+    try:
+        until(lambda: "password authentication failed" in other.log)
+    finally:
+        other.stop()
+    assert "another one" not in other.log
+
+
+def test_after_a_kill_of_the_server_under_load_it_answers_503_then_goes_on_and_has_all_it_answered_200(
+    server: PostgresServer, tmp_path: Path
+) -> None:
+    taken: list[str] = []
+    refused: list[str] = []
+    done = threading.Event()
+
+    def send(thread: int) -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            name = f"core-{thread}-{number}"
+            (taken if post(served, name) == 200 else refused).append(name)
+            done.wait(0.02)
+
+    with served_on(server.url(), tmp_path / "served") as served:
+        senders = [threading.Thread(target=send, args=(thread,)) for thread in range(3)]
+        for sender in senders:
+            sender.start()
+        until(lambda: len(taken) > 20)
+        server.kill()
+        until(lambda: len(refused) > 5)
+        assert served.request("GET", "/-/healthy")[0] == 200
+        assert not is_ready(served)
+        server.start()
+        before = len(taken)
+        until(lambda: len(taken) > before + 10)
+        done.set()
+        for sender in senders:
+            sender.join()
+        until(lambda: equipment(served) >= set(taken), 30)
+        assert served.stop() == 0
+
+
+def test_a_primary_that_has_become_read_only_costs_503_until_it_can_be_written_again(
+    server: PostgresServer, tmp_path: Path
+) -> None:
+    def becomes(read_only: str) -> None:
+        server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {read_only}")
+        server.execute("SELECT pg_reload_conf()")
+
+    with served_on(server.url(), tmp_path / "served") as served:
+        assert post(served, "before") == 200
+        becomes("on")
+        until(lambda: post(served, "meanwhile") == 503)
+        assert not is_ready(served)
+        assert served.request("GET", "/api/v1/incidents")[0] == 200
+        becomes("off")
+        until(lambda: post(served, "after") == 200)
+        assert is_ready(served)
+        until(lambda: equipment(served) >= {"before", "after"})
+
+
+def test_of_two_receivers_one_judges_both_take_in_and_when_it_is_killed_the_other_goes_on(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url = postgres.url(empty=True)  # both bring the tables to their version at once
+    receivers = [served_on(url, tmp_path / name) for name in ("one", "two")]
+    for each in receivers:
+        each.start()
+    try:
+        for each in receivers:
+            until(lambda each=each: is_ready_soon(each), 60)  # type: ignore[misc]
+        leader = until(lambda: next((each for each in receivers if JUDGES in each.log), None))
+        (other,) = [each for each in receivers if each is not leader]
+        assert [post(each, f"core-{number}") for number in range(4) for each in receivers] == [200] * 8
+        until(lambda: equipment(other) == {f"core-{number}" for number in range(4)})
+        assert JUDGES not in other.log
+        os.kill(leader.processes("serve")[0], signal.SIGSTOP)  # nobody starts its worker again
+        os.kill(leader.processes("worker")[0], signal.SIGKILL)
+        until(lambda: JUDGES in other.log)
+        assert post(leader, "core-9") == 200
+        until(lambda: "core-9" in equipment(other))
+        os.kill(leader.processes("serve")[0], signal.SIGCONT)
+    finally:
+        for each in receivers:
+            each.stop()
+
+
+JUDGES = "this receiver judges from now on"
+
+
+def is_ready_soon(served: Served) -> bool:
+    try:
+        return is_ready(served)
+    except OSError:
+        return False
