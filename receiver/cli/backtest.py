@@ -185,7 +185,9 @@ def _told(
         if asked.database == settings.database_url and settings.database_file is None:
             database = Database.of(settings)  # the only address whose password is known
         elif "://" in asked.database and not asked.database.startswith("sqlite:///"):
-            raise Refused("--database: name a SQLite file, or exactly what database_url of this configuration names")
+            raise Refused(
+                "--database: there is no such file, nor is it the database_url of this configuration, whose password is known"
+            )
         else:
             database = Database(f"sqlite:///{_existing(asked.database)}")
         try:

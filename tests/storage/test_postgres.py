@@ -242,3 +242,72 @@ def test_replicas_that_start_at_once_make_the_tables_once(postgres: PostgresServ
             "SELECT DISTINCT collation_name FROM information_schema.columns WHERE data_type = 'text' AND table_schema = 'public'"
         )
         assert list(connection.execute(text(order)).scalars()) == ["C"]
+
+
+def test_a_view_does_not_change_while_it_is_looked_at(opened: Callable[..., Database]) -> None:
+    database = opened()
+    with database.read() as view:
+        assert notifications.count_waiting(view) == 0
+        with database.write() as connection:
+            notifications.add(connection, "grafana", NOW, b"x")
+        assert notifications.count_waiting(view) == 0
+    assert count(database) == 1
+
+
+def test_a_fault_within_a_transaction_leaves_nothing_of_it(opened: Callable[..., Database]) -> None:
+    database = opened()
+
+    def fail_halfway() -> None:
+        with database.write() as connection:
+            notifications.add(connection, "grafana", NOW, b"half")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail_halfway()
+    assert count(database) == 0
+
+
+def test_two_writers_lose_no_update_of_each_other(opened: Callable[..., Database]) -> None:
+    database = opened()
+    with database.write() as connection:
+        heartbeat.beat(connection, "sum", NOW)
+
+    def add(mine: Database) -> None:
+        for _ in range(50):
+            with mine.write() as connection:
+                known = heartbeat.last(connection, "sum")
+                assert known
+                heartbeat.beat(connection, "sum", known + timedelta(seconds=1))
+
+    threads = [threading.Thread(target=add, args=(opened(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert heartbeat.last(connection, "sum") == NOW + timedelta(seconds=100)
+
+
+def test_what_two_transactions_wait_for_of_each_other_is_given_up_by_one(opened: Callable[..., Database]) -> None:
+    one, two = opened(), opened()
+    with one.write(beside=True) as connection:
+        heartbeat.beat(connection, "a", NOW)
+        heartbeat.beat(connection, "b", NOW)
+    faults: list[StoreUnavailable] = []
+    both = threading.Barrier(2)
+
+    def beat(mine: Database, *names: str) -> None:
+        try:
+            with mine.write(beside=True) as connection:
+                heartbeat.beat(connection, names[0], NOW)
+                both.wait()
+                heartbeat.beat(connection, names[1], NOW)
+        except StoreUnavailable as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=beat, args=(mine, *names)) for mine, names in ((one, "ab"), (two, "ba"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ["deadlock" in str(fault) for fault in faults] == [True]
