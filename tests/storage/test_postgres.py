@@ -311,3 +311,26 @@ def test_what_two_transactions_wait_for_of_each_other_is_given_up_by_one(opened:
     for thread in threads:
         thread.join()
     assert ["deadlock" in str(fault) for fault in faults] == [True]
+
+
+def test_what_its_holder_records_while_more_becomes_wanted_hides_none_of_it(opened: Callable[..., Database]) -> None:
+    one, two = opened(), opened()
+    delivery = Delivery("inc-1", "desk", "ticket", 1, 0, "owed", 0, NOW)
+    with one.write() as connection:
+        incidents.save(connection, Incident("inc-1", "c", None, "open", NOW, NOW, "starts_at"))
+        deliveries.want(connection, delivery)
+        deliveries.claim(connection, "desk", "holder", NOW)
+
+    def record() -> None:
+        with two.write(beside=True) as connection:
+            deliveries.record_sent(connection, delivery, "holder", 1, delivery.remembered, NOW)
+
+    with one.write() as planning:
+        deliveries.want(planning, Delivery("inc-1", "desk", "ticket", 2, 0, "owed", 0, NOW))
+        recording = threading.Thread(target=record)
+        recording.start()
+        recording.join(0.2)
+        assert recording.is_alive()  # it waits for the row
+    recording.join()
+    with one.write(beside=True) as connection:
+        assert deliveries.claim(connection, "desk", "holder", NOW)
