@@ -122,10 +122,11 @@ alerts = Table(
     Column("pinned", Boolean, nullable=False, default=False),
     Column("inhibited_by", TEXT, nullable=False, default="[]"),
     Index("alerts_of_incident", "incident_id"),
-    Index("alerts_of_cause", "cause", "starts_at"),
     Index("alerts_by_end", "ends_at"),
     Index("alerts_by_firing", "fired_at"),
 )
+# in PostgreSQL another stands for it, alerts_of_cause_hashed: see migration 0002
+Index("alerts_of_cause", alerts.c.cause, alerts.c.starts_at)
 _again = alerts.c.fired_at > alerts.c.ends_at
 Index("alerts_again", alerts.c.fired_at, sqlite_where=_again, postgresql_where=_again)
 _inhibited = alerts.c.inhibited_by != "[]"

@@ -9,13 +9,23 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, insert, sel
 from receiver.storage.tables import chunks
 from receiver.storage.tables import equipment_parents as table
 
+_LONGEST = 2000
+"""Bytes of a name: an index of PostgreSQL takes 2,700 with the label."""
+
 
 def learn(connection: Connection, label: str, parents: Mapping[str, str | None], at: datetime) -> None:
-    """Insert or replace what is above each (None: nothing), told at `at`. `label` is the one that names this equipment."""
-    for chunk in chunks(sorted(parents)):
+    """Insert or replace what is above each (None: nothing), told at `at`. `label` is the one that names this equipment.
+
+    Of a name that no index takes nothing is kept: it is asked for again.
+    """
+    for chunk in chunks(sorted(child for child, parent in parents.items() if _is_short(child) and _is_short(parent or ""))):
         connection.execute(delete(table).where(table.c.label == label, table.c.child.in_(chunk)))
         rows = [{"label": label, "child": child, "parent": parents[child], "learnt_at": at} for child in chunk]
         connection.execute(insert(table), rows)
+
+
+def _is_short(name: str) -> bool:
+    return len(name.encode()) <= _LONGEST
 
 
 # statements are built once: that takes longer than to ask them for a few names

@@ -1,5 +1,7 @@
 """PostgreSQL as the store of many: who leads, whose turn it is, what it says when it cannot serve, and how it is set."""
 
+import json
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -11,12 +13,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from receiver.catalogue import Catalogue
+from receiver.incidents.derive import derive_waiting
 from receiver.model import Delivery, Incident
 from receiver.settings import SecretRef
-from receiver.storage import deliveries, heartbeat, incidents, notifications
+from receiver.storage import deliveries, heartbeat, incidents, notifications, topology
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.storage.tables import metadata
 from tests.postgres import PASSWORD, PostgresServer
+from tests.receiver import SERVICES
 from tests.samples import ASSESSED_AT as NOW
 from tests.serving import until
 
@@ -236,7 +241,8 @@ def test_replicas_that_start_at_once_make_the_tables_once(postgres: PostgresServ
     assert faults == []
     with closing(Database(url)) as database, database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        found = {(what, index.name) for what, index in compare_metadata(context, metadata)}
+        assert found == {("remove_index", "alerts_of_cause_hashed"), ("add_index", "alerts_of_cause")}
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
         order = (
             "SELECT DISTINCT collation_name FROM information_schema.columns WHERE data_type = 'text' AND table_schema = 'public'"
@@ -334,3 +340,23 @@ def test_what_its_holder_records_while_more_becomes_wanted_hides_none_of_it(open
     recording.join()
     with one.write(beside=True) as connection:
         assert deliveries.claim(connection, "desk", "holder", NOW)
+
+
+def test_a_name_of_any_length_is_derived_and_stops_nothing(opened: Callable[..., Database]) -> None:
+    database = opened()
+    name = secrets.token_hex(5000)
+    told = {
+        "status": "firing",
+        "labels": {"alertname": "Down", "service": "voice", "equipment": name},
+        "startsAt": NOW.isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": "f" * 128,
+    }
+    with database.write(beside=True) as connection:
+        notifications.add(connection, "alertmanager", NOW, json.dumps({"version": "4", "alerts": [told]}).encode())
+    assert derive_waiting(database, Catalogue(SERVICES), timedelta(hours=1), NOW) == 1
+    with database.write() as connection:
+        topology.learn(connection, "equipment", {name: None, "a": name, "b": "c"}, NOW)
+    with database.read() as connection:
+        assert [incident.equipment for incident in incidents.living(connection)] == [name]
+        assert topology.parents(connection, "equipment", [name, "a", "b"]) == {"b": "c"}
