@@ -1,0 +1,126 @@
+"""The receiver as the tree of processes that `art58 serve` is: started over some store, looked into, killed in part or whole."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import yaml
+
+from examples.peers import Server, free_port
+
+TOKEN = "benchmark"  # noqa: S105 - of a receiver that lives for some minutes
+SERVICES: tuple[Mapping[str, Any], ...] = (
+    {"name": "voice", "kind": "voice", "emergency_calls": True, "match": ['service="voice"']},
+    {"name": "data", "kind": "internet_access", "charged": True, "match": ['service="data"']},
+    {"name": "lpwa", "kind": "cellular_lpwa", "match": ['service="lpwa"']},
+)
+SAMPLE_SECONDS = 0.25
+
+Role = Literal["supervisor", "master", "web", "worker"]
+"""What `art58 serve` is, what it starts, and the processes that gunicorn forks."""
+
+
+def configured(folder: Path, prometheus: str, store: str | None, **more: Any) -> Path:
+    """A configuration file in `folder`; `store` is the address of the database (none: a SQLite file there)."""
+    (folder / "token").write_text(TOKEN)
+    config: dict[str, Any] = {
+        "listen": f"127.0.0.1:{free_port()}",
+        "prometheus": {"url": prometheus},
+        "authentication": {"bearer_tokens": [{"file": "token"}]},
+        "services": [dict(service) for service in SERVICES],
+    }
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(config | ({"database_url": store} if store else {}) | more))
+    return file
+
+
+def serving(file: Path) -> Server:
+    """`art58 serve`, not yet started."""
+    listen = yaml.safe_load(file.read_text())["listen"]
+    command = [sys.executable, "-m", "receiver.cli", "serve", "--config", str(file)]
+    return Server("receiver", command, file.parent, f"http://{listen}", "/-/ready")
+
+
+def processes(root: int) -> dict[int, Role]:
+    """The living processes of a receiver by what they are."""
+    found: dict[int, Role] = {}
+    below: dict[int, list[int]] = {}
+    for pid, parent in _parents().items():
+        below.setdefault(parent, []).append(pid)
+    left = [root]
+    while left:
+        pid = left.pop()
+        left += below.get(pid, [])
+        if words := _words(pid):
+            found[pid] = "supervisor" if "serve" in words else "worker" if "worker" in words else "master"
+    forked = {pid for pid, role in found.items() if role == "master" and found.get(_parent(pid)) == "master"}
+    return found | dict.fromkeys(forked, "web")
+
+
+def pss_mib(pids: Collection[int]) -> float:
+    """The memory of these processes together: what several of them share is counted once."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+class Memory:
+    """The memory of a receiver's processes, looked at four times a second: `peak`, and at the peak by role."""
+
+    def __init__(self, root: int) -> None:
+        self.peak = 0.0
+        self.parts: dict[str, float] = {}
+        self._root, self._ended = root, threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(SAMPLE_SECONDS):
+            parts: dict[str, float] = {}
+            for pid, role in processes(self._root).items():
+                parts[role] = parts.get(role, 0) + pss_mib([pid])
+            if (now := sum(parts.values())) > self.peak:
+                self.peak, self.parts = now, parts
+
+
+def kill(pids: Sequence[int]) -> None:
+    """All at once, with no chance to clean up. Those that are gone are let be."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _parents() -> dict[int, int]:
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return {pid: parent for pid in pids if (parent := _parent(pid))}
+
+
+def _parent(pid: int) -> int:
+    """0 where there is none, or the process is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _words(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    except OSError:
+        return []
