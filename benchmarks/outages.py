@@ -3,6 +3,7 @@ real one does, and has no rules of its own (of ALERTS it knows nothing).
 """
 
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,13 @@ _NOW: dict[str, Callable[[Unit, bool], float]] = {
 }
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever asked was killed meanwhile, and that is no fault."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 class Outages:
     """`units` by name, changed by the measurement as it goes. `clock` is its own (Unix seconds)."""
 
@@ -74,7 +82,7 @@ class Outages:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 

@@ -6,6 +6,7 @@ cores with the receiver.
 """
 
 import json
+import logging
 import math
 import sqlite3
 import statistics
@@ -37,10 +38,6 @@ TAKES = 3600.0
 SENDERS = 8
 AGED = 0.05
 """Of so many groups the failure began 45 minutes ago: it may become major within half an hour, so each gets a ticket at once."""
-PREPARED_SECONDS = 20
-"""Before the storm: the older outages are taken in, judged, and have their tickets."""
-CROSSING_SECONDS = 40
-"""From the beginning of the storm, the older outages become major one after the other for so long."""
 TELLING_SECONDS = 30
 """So long after its moment a ticket system that was not told is taken for never told."""
 PATIENCE_SECONDS = 300
@@ -75,8 +72,8 @@ class Plan(msgspec.Struct):
     older: list[Unit]
 
 
-def planned(groups: int, older: int, begins: float) -> Plan:
-    """`older` outages of which each becomes major at its moment in the time after `begins`."""
+def planned(groups: int, older: int, begins: float, seconds: float) -> Plan:
+    """`older` outages that become major one after the other in so many seconds after `begins`."""
     names = [str(service["name"]) for service in SERVICES]
     aged = max(1, round(1 / AGED))
     return Plan(
@@ -86,7 +83,7 @@ def planned(groups: int, older: int, begins: float) -> Plan:
             else Unit(f"unit{n}", "voice", 40_000, begins - 2700)
             for n in range(groups)
         ],
-        [Unit(f"older{n}", "voice", 50_000, begins - TAKES + CROSSING_SECONDS * (n + 0.5) / older) for n in range(older)],
+        [Unit(f"older{n}", "voice", 50_000, begins - TAKES + seconds * (n + 0.5) / older) for n in range(older)],
     )
 
 
@@ -141,9 +138,9 @@ def waited(what: str, check: Callable[[], bool], seconds: float = PATIENCE_SECON
     return time.monotonic() - begin
 
 
-def run(groups: int, each: int, older: int, folder: Path, store: str | None) -> dict[str, Any]:
-    begins = time.time() + PREPARED_SECONDS
-    plan = planned(groups, older, begins)
+def run(groups: int, each: int, older: int, prepared: int, crossing: int, folder: Path, store: str | None) -> dict[str, Any]:
+    begins = time.time() + prepared
+    plan = planned(groups, older, begins, crossing)
     with ExitStack() as stack:
         network = stack.enter_context(Outages(plan.older))
         desk = stack.enter_context(Desk(SECRET))
@@ -156,7 +153,7 @@ def run(groups: int, each: int, older: int, folder: Path, store: str | None) -> 
         kept = stack.enter_context(closing(Store(store or f"sqlite:///{folder / 'data' / 'art58.db'}")))
         root = server.process.pid
         send_all(server.url, [body_of(unit.name, [alert(unit.name, "voice", 0, unit.down_since)]) for unit in plan.older], SENDERS)
-        waited("the tickets of the older outages", lambda: len(desk.arrivals) >= older, PREPARED_SECONDS)
+        waited("the tickets of the older outages", lambda: len(desk.arrivals) >= older, prepared)
         rest = pss_mib(processes(root))
         firing = [body_of(unit.name, _alerts(unit, each)) for unit in plan.groups]
         time.sleep(max(0, begins - time.time()))
@@ -172,7 +169,7 @@ def run(groups: int, each: int, older: int, folder: Path, store: str | None) -> 
         derived_s = time.time() - over - resolved_s
         waited("all incidents to be assessed", lambda: kept.still_open() <= older and not kept.unassessed())
         assessed_at = time.time()
-        major = waited_for_tickets(desk, older, begins + CROSSING_SECONDS + TELLING_SECONDS)
+        major = waited_for_tickets(desk, older, begins + crossing + TELLING_SECONDS)
         sent = {alert_.fingerprint for unit in plan.groups for alert_ in _alerts(unit, each)} | {f"{u.name}n0" for u in plan.older}
         return {
             "alerts": groups * each,
@@ -243,12 +240,17 @@ def _rounded(seconds: float | None) -> float | None:
 @click.option("--groups", type=click.IntRange(1, 20_000), default=2_000, show_default=True, help="Groups, each of a body.")
 @click.option("--each", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Alerts in a body.")
 @click.option("--older", type=click.IntRange(1, 1_000), default=60, show_default=True, help="Outages that become major meanwhile.")
+@click.option(
+    "--prepared", default=20, show_default=True, help="Seconds for the older outages to get their tickets before the storm."
+)
+@click.option("--crossing", default=40, show_default=True, help="Seconds from its beginning in which they become major by turns.")
 @click.option("--store", help="Address of the store; default: a SQLite file.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-def main(groups: int, each: int, older: int, store: str | None, as_json: bool) -> None:
+def main(groups: int, each: int, older: int, prepared: int, crossing: int, store: str | None, as_json: bool) -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with scratch() as folder:
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy") | {"sqlite": sqlite3.sqlite_version}
-        figures = run(groups, each, older, folder, store)
+        figures = run(groups, each, older, prepared, crossing, folder, store)
     click.echo(", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
     click.echo(table(("", ""), [[name, f"{value:,}" if value is not None else "-"] for name, value in figures.items()]))
     if as_json:

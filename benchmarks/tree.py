@@ -48,19 +48,18 @@ def serving(file: Path) -> Server:
 
 
 def processes(root: int) -> dict[int, Role]:
-    """The living processes of a receiver by what they are."""
+    """The living processes of a receiver by what they are, also those whose parent was killed: its session is its own."""
     found: dict[int, Role] = {}
-    below: dict[int, list[int]] = {}
-    for pid, parent in _parents().items():
-        below.setdefault(parent, []).append(pid)
-    left = [root]
-    while left:
-        pid = left.pop()
-        left += below.get(pid, [])
-        if words := _words(pid):
-            found[pid] = "supervisor" if "serve" in words else "worker" if "worker" in words else "master"
-    forked = {pid for pid, role in found.items() if role == "master" and found.get(_parent(pid)) == "master"}
-    return found | dict.fromkeys(forked, "web")
+    for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
+        parent, session = _parent_and_session(pid)
+        words = _words(pid) if session == root else []
+        if "serve" in words:
+            found[pid] = "supervisor"
+        elif "worker" in words:
+            found[pid] = "worker"
+        elif "web" in words:
+            found[pid] = "master" if parent == root else "web"
+    return found
 
 
 def pss_mib(pids: Collection[int]) -> float:
@@ -106,17 +105,13 @@ def kill(pids: Sequence[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _parents() -> dict[int, int]:
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return {pid: parent for pid in pids if (parent := _parent(pid))}
-
-
-def _parent(pid: int) -> int:
-    """0 where there is none, or the process is gone."""
+def _parent_and_session(pid: int) -> tuple[int, int]:
+    """0 where the process is gone."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return 0
+        return 0, 0
+    return int(fields[1]), int(fields[3])
 
 
 def _words(pid: int) -> list[str]:

@@ -105,6 +105,31 @@ def test_in_a_storm_of_faults_and_kills_every_incident_has_one_ticket_at_each_ta
     assert figures["blotted_out"] > 0, "no stand-in repeated what it was sent"
 
 
+def test_a_storm_is_taken_in_and_assessed_and_each_threshold_crossed_meanwhile_is_told() -> None:
+    figures = measured("storm", "--groups", "20", "--each", "5", "--older", "4", "--prepared", "8", "--crossing", "4")
+    assert (figures["alerts"], figures["lost"], figures["never_told"], figures["broken"]) == (100, 0, 0, 0)
+    assert figures["crossings"] + figures["calm_crossings"] == 4
+    assert figures["tickets"] >= 4
+    assert all(figures[name] > 0 for name in ("acked_s", "assessed_s", "peak_mib"))
+
+
+def test_the_start_and_the_memory_at_rest_of_every_process_are_told() -> None:
+    figures = measured("start", "--rounds", "1")
+    roles = ("supervisor", "master", "web", "worker")
+    assert all(figures[name] > 0 for name in ("ready_s", "imports_s", "rest_mib", *(f"rest_{role}_mib" for role in roles)))
+
+
+def test_whichever_process_is_killed_under_load_nothing_is_lost_and_no_ticket_doubled() -> None:
+    figures = measured("kill", "--kills", "8")
+    assert {name: figures[f"kills_{name}"] for name in ("web", "master", "worker", "tree")} == dict.fromkeys(
+        ("web", "master", "worker", "tree"), 2
+    )
+    assert figures["unanswered"] > 0, "no kill was noticed"
+    for wrong in ("lost", "homeless", "unassessed", "doubled", "missing", "unsent"):
+        assert figures[wrong] == 0, wrong
+    assert figures["tickets"] > 4
+
+
 SECRET = "s3cret '\"<&>%+/\\-of-nobody"
 
 

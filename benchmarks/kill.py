@@ -1,0 +1,257 @@
+"""Random kill -9 of a web process, gunicorn's master, the worker, or all of it, while alerts come in: what becomes of them?
+
+Every alert that was answered 200 is to be in the store with its incident, every incident assessed, and every ticket made once. The
+ticket system is the stand-in of the tests, which makes as many tickets as it is asked for. The claim of a killed worker on a ticket
+ends after a minute: what is left of them after the last kill is worked off here, with a clock that is ahead.
+"""
+
+import json
+import logging
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import click
+import structlog
+from sqlalchemy import select
+
+from benchmarks.frame import machine, scratch, table
+from benchmarks.outages import Outages, Unit
+from benchmarks.senders import Sender, Sent, alert, body_of
+from benchmarks.tree import configured, kill, processes, serving
+from examples.peers import Server
+from receiver.cli import config
+from receiver.cli.supervisor import targets
+from receiver.delivery.dispatcher import Dispatcher
+from receiver.storage import deliveries
+from receiver.storage.database import Database
+from receiver.storage.tables import alerts, assessments, incidents
+from receiver.storage.tables import deliveries as owed_table
+from tests.fakes.faults import Fault
+from tests.fakes.servicenow import FakeServiceNow
+
+PASSWORD = "not-for-anyone's-eyes"  # noqa: S105 - of a stand-in
+SENDERS = 4
+PAUSE_SECONDS = 0.1
+"""Between two bodies of one sender: the load is to be there all the time, not to be as high as can be."""
+LASTS_SECONDS = 3.0
+"""So long a failure lasts, until its end is sent."""
+MAJOR_EVERY = 20
+"""Each so many-th failure began more than an hour ago and hits enough users: it gets a ticket."""
+HOLD_SECONDS = 5
+PAUSES = (0.3, 1.3)
+"""Seconds from one kill to the next, the least and the most."""
+SLOW_SHARE, SLOW_SECONDS = 0.5, 0.2
+"""Of the calls to the ticket system so many take so long after their work is done: then a kill finds some half made."""
+CLAIM_OVER = timedelta(minutes=2)
+SETTLE_SECONDS = 60
+
+Victim = Literal["web", "master", "worker", "tree"]
+VICTIMS: tuple[Victim, ...] = get_args(Victim)
+
+
+class Load:
+    """Senders that report failures and their ends until stopped; what was answered 200."""
+
+    def __init__(self, url: str, network: Outages) -> None:
+        self.sent = Sent([])
+        self.fired: dict[str, str] = {}
+        """Fingerprint and equipment of each alert whose firing was answered 200."""
+        self.ended: set[str] = set()
+        self._url, self._network = url, network
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(SENDERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """No more failures; those that last come to their ends."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, sender: int) -> None:
+        connection, number = Sender(self._url, self.sent), 0
+        lasting: list[tuple[float, Unit]] = []
+        while not self._stopped.is_set():
+            unit = self._failed(f"unit{sender}x{number}", is_major=number % MAJOR_EVERY == 0)
+            number += 1
+            if self._post(connection, unit, None):
+                self.fired[f"{unit.name}n0"] = unit.name
+                lasting.append((time.time() + LASTS_SECONDS, unit))
+            while lasting and lasting[0][0] <= time.time():
+                self._end(connection, lasting.pop(0)[1])
+            self._stopped.wait(PAUSE_SECONDS)
+        for _, unit in lasting:
+            self._end(connection, unit)
+        connection.close()
+
+    def _failed(self, name: str, *, is_major: bool) -> Unit:
+        begun = time.time() - (4000 if is_major else 60)
+        unit = Unit(name, "voice", 50_000 if is_major else 500, begun)
+        self._network.units[name] = unit
+        return unit
+
+    def _end(self, connection: Sender, unit: Unit) -> None:
+        unit.up_since = time.time()
+        if self._post(connection, unit, unit.up_since):
+            self.ended.add(f"{unit.name}n0")
+
+    def _post(self, connection: Sender, unit: Unit, ended: float | None) -> bool:
+        body = body_of(unit.name, [alert(unit.name, unit.service, 0, unit.down_since, ended)])
+        deadline = time.monotonic() + SETTLE_SECONDS
+        return connection.post(body, until=lambda: time.monotonic() > deadline)
+
+
+class Killer:
+    """Chooses its victims by chance, every kind of them equally often in the long run, and starts again what nobody else would."""
+
+    def __init__(self, server: Server, seed: int) -> None:
+        self._server, self._chance = server, random.Random(seed)  # noqa: S311 - no secret depends on it
+        self.kills: Counter[str] = Counter()
+        self._left: list[Victim] = []
+
+    def strike(self) -> None:
+        assert self._server.process is not None  # noqa: S101 - for the type checker
+        there = processes(self._server.process.pid)
+        if not self._left:
+            self._left = self._chance.sample(VICTIMS, len(VICTIMS))
+        # one that was killed a moment ago may not have been started again
+        victim = next((victim for victim in self._left if victim == "tree" or victim in there.values()), None)
+        if victim is None:
+            return
+        self._left.remove(victim)
+        kill([*there] if victim == "tree" else [self._chance.choice([pid for pid, role in there.items() if role == victim])])
+        self.kills[victim] += 1
+        if victim == "tree":
+            self._server.kill()
+            self._server.start()
+
+    def rest(self) -> None:
+        time.sleep(self._chance.uniform(*PAUSES))
+
+
+def run(kills: int, seed: int, folder: Path, store: str | None, say: Callable[[str], None]) -> dict[str, Any]:
+    begin = time.monotonic()
+    with ExitStack() as stack:
+        network = stack.enter_context(Outages())
+        desk = stack.enter_context(FakeServiceNow("art58", PASSWORD))
+        desk.misbehave(SLOW_SHARE, seed, Fault("timeout_after_work", seconds=SLOW_SECONDS))
+        (folder / "password").write_text(PASSWORD)
+        ticket = {"kind": "servicenow", "name": "now", "url": desk.url, "user": "art58", "password": {"file": "password"}}
+        file = configured(
+            folder, network.url, store, hold_seconds=HOLD_SECONDS, tick_seconds=1, tickets=[ticket | {"per_minute": 100_000}]
+        )
+        server = serving(file)
+        stack.callback(server.kill)
+        server.start()
+        load, killer = Load(server.url, network), Killer(server, seed)
+        while killer.kills.total() < kills:
+            killer.rest()
+            killer.strike()
+            say(f"{killer.kills.total()} kills, {len(load.sent.seconds)} bodies answered 200, {len(desk.incidents)} tickets")
+        load.stop()
+        with closing(Database(store or f"sqlite:///{folder / 'data' / 'art58.db'}")) as database:
+            seconds = settled(database, load)
+            server.kill()
+            desk.misbehave(0, seed)
+            deliver_the_rest(database, file)
+            return {
+                "kills": killer.kills.total(),
+                **{f"kills_{victim}": killer.kills[victim] for victim in VICTIMS},
+                "answered": len(load.sent.seconds),
+                "unanswered": load.sent.refused + load.sent.broken,
+                **found(database, load),
+                **tickets(database, desk.incidents),
+                "settled_s": round(seconds, 1),
+                "seconds": round(time.monotonic() - begin, 1),
+            }
+
+
+def settled(database: Database, load: Load) -> float:
+    """Seconds until all that was answered is derived and assessed; it need not ever be: then something was lost."""
+    begin = time.monotonic()
+    while any(found(database, load).values()) and time.monotonic() - begin < SETTLE_SECONDS:
+        time.sleep(0.2)
+    return time.monotonic() - begin
+
+
+def found(database: Database, load: Load) -> dict[str, int]:
+    """Alerts answered 200 that are not in the store as they were told, with no incident, or an incident that was never assessed."""
+    with database.read() as connection:
+        stored = {
+            row.fingerprint: row for row in connection.execute(select(alerts.c.fingerprint, alerts.c.ends_at, alerts.c.incident_id))
+        }
+        said = set(connection.execute(select(assessments.c.incident_id).distinct()).scalars())
+        known = set(connection.execute(select(incidents.c.id)).scalars())
+    return {
+        "lost": sum(name not in stored for name in load.fired)
+        + sum(name not in stored or stored[name].ends_at is None for name in load.ended),
+        "homeless": sum(row.incident_id is None for row in stored.values()),
+        "unassessed": len(known - said),
+    }
+
+
+def deliver_the_rest(database: Database, file: Path) -> None:
+    """Work off what is owed as if the claims of all killed workers had ended."""
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + CLAIM_OVER
+
+    settings, catalogue, _ = config.load(file)
+    duties, holder, deadline = settings.duties.of_the_law, "after the kills", time.monotonic() + SETTLE_SECONDS
+    for route, target in targets(settings, clock):
+        dispatcher = Dispatcher(
+            database, target, catalogue, duties, settings.external_url, holder, clock, route.policy, route.content
+        )
+        while unsent(database) and time.monotonic() < deadline:
+            if not dispatcher.send_next():
+                time.sleep(0.05)
+
+
+def unsent(database: Database) -> int:
+    """What is made but looked up again for some minutes, lest it be there twice, is sent."""
+    with database.read() as connection:
+        return sum(n for (_, state), n in deliveries.count_by_state(connection).items() if state not in ("sent", "unsure"))
+
+
+def tickets(database: Database, made: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """Tickets there are, too many of one incident, and owed but not there."""
+    with database.read() as connection:
+        owed = [id_ for (id_,) in connection.execute(select(owed_table.c.incident_id))]
+    text = Counter(id_ for id_ in owed for row in made.values() if id_ in json.dumps(row, default=str))
+    return {
+        "tickets": len(made),
+        "doubled": sum(number - 1 for number in text.values()),
+        "missing": sum(id_ not in text for id_ in owed),
+        "unsent": unsent(database),
+    }
+
+
+@click.command(help=__doc__)
+@click.option("--kills", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many.")
+@click.option("--seed", default=58, show_default=True, help="Of the victims and the moments.")
+@click.option("--store", help="Address of the store; default: a SQLite file.")
+@click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
+def main(kills: int, seed: int, store: str | None, as_json: bool) -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    with scratch() as folder:
+        figures = run(kills, seed, folder, store, lambda text: click.echo(text, err=True))
+        ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy")
+    click.echo(", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
+    click.echo(table(("", ""), [[name, f"{value:,}"] for name, value in figures.items()]))
+    if as_json:
+        click.echo(json.dumps(figures | ran_on))
+    sys.exit(any(figures[wrong] for wrong in ("lost", "homeless", "unassessed", "doubled", "missing", "unsent")))
+
+
+if __name__ == "__main__":
+    main()
