@@ -1,6 +1,7 @@
 """How many requests and alerts a second the intake stores on disk, against a bare Flask app that parses the same body alone.
 
 The receiver is `art58 serve` as in production: two web processes, bearer tokens, its worker deriving and assessing what comes in.
+With --alerta also against Alerta over PostgreSQL, which is installed for that from the package registry.
 """
 
 import json
@@ -8,7 +9,8 @@ import sqlite3
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ import msgspec
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks import alerta
 from benchmarks.frame import ROOT, machine, scratch, spread, table
 from benchmarks.load import Load, press
 from examples.peers import Server, fetch, free_port
@@ -62,23 +65,26 @@ def receiver(folder: Path) -> Server:
     return Server("receiver", command, folder, f"http://{address}", "/-/ready")
 
 
-SERVERS: dict[str, Callable[[Path], Server]] = {"bare": bare, "receiver": receiver}
+Servers = Mapping[str, Callable[[Path], Server]]
+SERVERS: Servers = {"bare": bare, "receiver": receiver}
 
 
-def measure(name: str, alerts: int, seconds: int, folder: Path, series: str) -> Cell:
+def measure(servers: Servers, name: str, alerts: int, seconds: int, folder: Path, series: str) -> Cell:
     """A server of its own for every cell: none works off what another one left."""
     folder.mkdir()
     body = folder / "body.json"
     body.write_text(json.dumps(webhook(alerts)))
-    server = SERVERS[name](folder)
+    server = servers[name](folder)
+    # who is not asked for a token must not be given one either: Alerta takes it for one of its own
+    path, token = (alerta.WEBHOOK, "") if name == "alerta" else ("/webhook/alertmanager", TOKEN)
     try:
         server.start()
-        load = press(f"{server.url}/webhook/alertmanager", body, TOKEN, series, seconds)
+        load = press(server.url + path, body, token, series, seconds)
         answered = answered_with_200(server.url, folder) if name == "receiver" else 0
     finally:
         # no ordered end: what was answered with 200 must be in the file whatever becomes of the process
         server.kill()
-    if name == "bare":
+    if name != "receiver":
         return Cell(load)
     # more may be stored than answered: wrk leaves while its last requests are under way
     return Cell(load, lost=max(0, answered - stored(folder), load.requests - load.refused - stored(folder)))
@@ -136,20 +142,24 @@ def stored(folder: Path) -> int:
 
 
 def summary(cells: dict[tuple[str, int], list[Cell]]) -> dict[str, float]:
-    """Medians, and the receiver's as a part of the yardstick's."""
+    """Medians, and the receiver's as a part, or a multiple, of each yardstick's. What fails at Alerta is told apart."""
     found: dict[str, float] = {}
+    yardsticks = [name for name in dict.fromkeys(name for name, _ in cells) if name != "receiver"]
     for size, counted in SIZES.items():
-        rates = {name: statistics.median(cell.load.requests_s for cell in cells[name, size]) for name in SERVERS}
-        p99 = {name: statistics.median(cell.load.p99_ms for cell in cells[name, size]) for name in SERVERS}
-        found |= {
-            f"ratio_bare_{size}": round(rates["receiver"] / rates["bare"], 3),
-            f"{counted}_s_{size}": round(size * rates["receiver"]),
-            f"bare_{counted}_s_{size}": round(size * rates["bare"]),
-            f"p99_ms_{size}": round(p99["receiver"], 1),
-            f"bare_p99_ms_{size}": round(p99["bare"], 1),
-        }
-    every = [cell for several in cells.values() for cell in several]
-    return found | {"failed": sum(cell.load.failed for cell in every), "lost": sum(cell.lost for cell in every)}
+        rates = {name: statistics.median(cell.load.requests_s for cell in cells[name, size]) for name in ("receiver", *yardsticks)}
+        p99 = {name: statistics.median(cell.load.p99_ms for cell in cells[name, size]) for name in rates}
+        found |= {f"{counted}_s_{size}": round(size * rates["receiver"]), f"p99_ms_{size}": round(p99["receiver"], 1)}
+        for name in yardsticks:
+            found |= {
+                f"ratio_{name}_{size}": round(rates["receiver"] / rates[name], 3) if rates[name] else 0,
+                f"{name}_{counted}_s_{size}": round(size * rates[name]),
+                f"{name}_p99_ms_{size}": round(p99[name], 1),
+            }
+    own = [cell for (name, _), several in cells.items() if name != "alerta" for cell in several]
+    found |= {"failed": sum(cell.load.failed for cell in own), "lost": sum(cell.lost for cell in own)}
+    if "alerta" in yardsticks:
+        found["alerta_failed"] = sum(cell.load.failed for size in SIZES for cell in cells["alerta", size])
+    return found
 
 
 def report(cells: dict[tuple[str, int], list[Cell]]) -> str:
@@ -174,19 +184,24 @@ def report(cells: dict[tuple[str, int], list[Cell]]) -> str:
 @click.command(help=__doc__)
 @click.option("--seconds", type=click.IntRange(1, 60), default=4, show_default=True, help="Load for each cell.")
 @click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Times that the servers take turns.")
+@click.option("--alerta", "with_alerta", is_flag=True, help="Against Alerta over PostgreSQL, too; installs it where it is missing.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-def main(seconds: int, rounds: int, as_json: bool) -> None:
-    cells: dict[tuple[str, int], list[Cell]] = {(name, size): [] for size in SIZES for name in SERVERS}
-    with scratch() as folder:
+def main(seconds: int, rounds: int, with_alerta: bool, as_json: bool) -> None:
+    with scratch() as folder, ExitStack() as stack:
+        servers = dict(SERVERS)
+        if with_alerta:
+            servers["alerta"] = stack.enter_context(alerta.Alerta(folder / "postgresql")).server
+        cells: dict[tuple[str, int], list[Cell]] = {(name, size): [] for size in SIZES for name in servers}
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy") | {"sqlite": sqlite3.sqlite_version}
         for number in range(rounds):
             for (name, size), several in cells.items():
                 cell = f"{number}-{name}-{size}"
-                several.append(measure(name, size, seconds, folder / cell, cell))
+                several.append(measure(servers, name, size, seconds, folder / cell, cell))
     found = summary(cells)
     click.echo(f"{rounds} rounds of {seconds} s; " + ", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
     click.echo(report(cells))
-    click.echo(f"receiver / bare: {found['ratio_bare_1']} with 1 alert a body, {found['ratio_bare_100']} with 100")
+    for name in servers.keys() - {"receiver"}:
+        click.echo(f"receiver / {name}: {found[f'ratio_{name}_1']} with 1 alert a body, {found[f'ratio_{name}_100']} with 100")
     if as_json:
         click.echo(json.dumps(found | {"rounds": rounds, "seconds": seconds} | ran_on))
     sys.exit(1 if found["failed"] or found["lost"] else 0)
