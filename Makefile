@@ -46,13 +46,16 @@ docs: .venv/dev ## write again what is generated: the reference pages, the schem
 	cp grafana-dashboards/art58.json helm/art58-receiver/files/dashboards/
 
 .PHONY: bench
-bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick over many incidents, a tree of much equipment, the forecast, a backtest, a storm of faults
+bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick over many incidents, a tree of much equipment, the forecast, a backtest, storms of faults and alerts, the start, kills
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.tick
 	$(BIN)/python -m benchmarks.topology
 	$(BIN)/python -m benchmarks.forecast
 	$(BIN)/python -m benchmarks.backtest
 	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.storm
+	$(BIN)/python -m benchmarks.kill --kills 40
 
 .PHONY: check-grafana-spec
 check-grafana-spec: .venv/dev ## is what the stand-in for Grafana takes a part of Grafana's own API? (SPEC=openapi3.json of a Grafana)

@@ -29,7 +29,7 @@ from sqlalchemy import func, select
 from benchmarks.frame import machine, scratch, table
 from benchmarks.outages import Outages, Unit
 from benchmarks.senders import Sender, Sent, alert, body_of
-from benchmarks.tree import SERVICES, configured, processes, pss_mib
+from benchmarks.tree import SERVICES, address, configured, processes, pss_mib
 from examples.peers import Server, fetch
 from receiver.cli import config, supervisor
 from receiver.incidents import acts
@@ -179,7 +179,7 @@ def run(minutes: float, days: float, seed: int, folder: Path, url: str | None, s
         ticket = {"kind": "servicenow", "name": "now", "url": desk.url, "user": "art58", "password": {"file": "password"}}
         file = configured(folder, network.url, url, tickets=[ticket | {"per_minute": 100_000}])
         web, worker = (_part(part, file, clock) for part in ("web", "worker"))
-        database = stack.enter_context(closing(Database(url or f"sqlite:///{folder / 'data' / 'art58.db'}")))
+        database = stack.enter_context(closing(Database(address(folder, url))))
         database.migrate()
         metrics = folder / "data" / "metrics"
         metrics.mkdir()

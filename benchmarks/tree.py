@@ -40,6 +40,11 @@ def configured(folder: Path, prometheus: str, store: str | None, **more: Any) ->
     return file
 
 
+def address(folder: Path, store: str | None) -> str:
+    """Of the store that such a receiver uses."""
+    return store or f"sqlite:///{folder / 'data' / 'art58.db'}"
+
+
 def serving(file: Path) -> Server:
     """`art58 serve`, not yet started."""
     listen = yaml.safe_load(file.read_text())["listen"]
