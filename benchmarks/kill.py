@@ -51,7 +51,7 @@ PAUSES = (0.3, 1.3)
 SLOW_SHARE, SLOW_SECONDS = 0.7, 0.2
 """Of the calls to the ticket system so many take so long after their work is done: then a kill finds some half made."""
 AIMED_SHARE, AIMED_SECONDS = 0.5, 3.0
-"""So many of the worker's deaths wait, for so long at most, until a ticket has just been made: by chance hardly any would hit one."""
+"""So many of the worker's deaths wait, for so long at most, until a ticket has just been made: by chance few would hit one."""
 CLAIM_OVER = timedelta(minutes=2)
 SETTLE_SECONDS = 60
 
