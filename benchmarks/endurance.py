@@ -298,6 +298,7 @@ def figures_of(samples: Sequence[Sample]) -> dict[str, float]:
         "memory_mib_last": round(_median(memory[-len(memory) // 6 :]), 1),
         "memory_mib_most": round(max(one.memory_mib for one in samples), 1),
         "memory_mib_per_day": round(_slope(days, memory), 3),
+        "memory_mib_per_day_of_the_second_half": round(_slope(days[len(days) // 2 :], memory[len(days) // 2 :]), 3),
         "web_mib_per_day": round(_slope(days, [one.web_mib for one in warm]), 3),
         "worker_mib_per_day": round(_slope(days, [one.worker_mib for one in warm]), 3),
         "store_mib": round(samples[-1].store_mib, 1),
