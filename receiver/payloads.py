@@ -5,6 +5,7 @@ be right, and by incidents, to derive alerts. Unknown keys are ignored: newer se
 import hashlib
 from datetime import UTC, datetime
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -45,6 +46,8 @@ class _Alert(msgspec.Struct, rename="camel"):
 class _Body(msgspec.Struct, rename="camel"):
     version: str
     alerts: list[_Alert]
+    # where persons open the sender; Alertmanager's web pages are below it
+    external_url: str = msgspec.field(default="", name="externalURL")
 
 
 _DECODER = msgspec.json.Decoder(_Body)
@@ -63,10 +66,12 @@ def decode(source: Source, body: bytes) -> list[AlertEvent]:
         other = next((name for name, version in _VERSIONS.items() if version == decoded.version), None)
         hint = f": is it meant for /webhook/{other}?" if other else ""
         raise Unacceptable(f'version is "{decoded.version}", {source} sends "{_VERSIONS[source]}"{hint}')
-    return [_event(source, alert) for alert in decoded.alerts]
+    silences = f"{decoded.external_url.rstrip('/')}/#/silences/new?filter=" if source == "alertmanager" else ""
+    return [_event(source, alert, silences) for alert in decoded.alerts]
 
 
-def _event(source: Source, alert: _Alert) -> AlertEvent:
+def _event(source: Source, alert: _Alert, silences: str) -> AlertEvent:
+    """`silences` is where Alertmanager makes a silence for the labels that follow; Grafana gives the whole address itself."""
     if not _EARLIEST <= alert.starts_at < _LATEST:
         raise Unacceptable(f"startsAt {alert.starts_at.isoformat()} is no time of an alert")
     ends_at = None
@@ -76,7 +81,8 @@ def _event(source: Source, alert: _Alert) -> AlertEvent:
         if alert.ends_at >= _LATEST:
             raise Unacceptable(f"endsAt {alert.ends_at.isoformat()} is no time of an alert")
         ends_at = alert.ends_at.astimezone(UTC)
-    links = {"__dashboard_url__": alert.dashboard_url, "__panel_url__": alert.panel_url, "__silence_url__": alert.silence_url}
+    silence = silences + quote(_matchers(alert.labels)) if silences.startswith("http") else alert.silence_url
+    links = {"__dashboard_url__": alert.dashboard_url, "__panel_url__": alert.panel_url, "__silence_url__": silence}
     # Grafana sends no annotations by such names: they are its own, and stay there
     annotations = (alert.annotations or {}) | {name: url for name, url in links.items() if url}
     for text in (
@@ -100,6 +106,12 @@ def _event(source: Source, alert: _Alert) -> AlertEvent:
         generator_url=alert.generator_url,
         inhibited_by=alert.inhibited_by,
     )
+
+
+def _matchers(labels: dict[str, str]) -> str:
+    """As Alertmanager writes them: values are quoted, with a backslash before quotes and backslashes."""
+    each = (f'{name}="{value}"' for name, value in ((n, v.replace("\\", r"\\").replace('"', r"\"")) for n, v in labels.items()))
+    return "{" + ",".join(each) + "}"
 
 
 def _fingerprint(labels: dict[str, str]) -> str:

@@ -4,13 +4,17 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.delivery.words import links
 from receiver.model import Source
 from receiver.payloads import Unacceptable, decode
+from tests import apps
 
 CAPTURED = sorted((Path(__file__).parents[1] / "data" / "alertmanager").glob("*/[0-9]*.json"))
 ALERT = {
@@ -106,11 +110,31 @@ def test_every_captured_body_is_read_alert_by_alert(path: Path) -> None:
     assert said
     assert [event.fingerprint for event in events] == [alert["fingerprint"] for alert in said]
     assert [event.labels for event in events] == [alert["labels"] for alert in said]
-    assert [event.annotations for event in events] == [alert["annotations"] for alert in said]
+    own = [{name: text for name, text in event.annotations.items() if name != "__silence_url__"} for event in events]
+    assert own == [alert["annotations"] for alert in said]
     assert [event.ends_at is None for event in events] == [alert["status"] == "firing" for alert in said]
     for event, alert in zip(events, said, strict=True):
         assert is_close(event.starts_at, alert["startsAt"])
         assert event.ends_at is None or is_close(event.ends_at, alert["endsAt"])
+
+
+def sent_from(external_url: str, **labels: str) -> bytes:
+    alert = {"status": "firing", "labels": labels, "startsAt": "2026-11-21T03:00:00Z"}
+    return json.dumps({"version": "4", "externalURL": external_url, "alerts": [alert]}).encode()
+
+
+def test_an_alert_says_where_it_is_silenced_by_all_its_labels() -> None:
+    (event,) = decode("alertmanager", sent_from("https://am.example/x/", alertname="Core down", note='a"b\\c&#/{}\u3042'))
+    address, _, query = event.annotations["__silence_url__"].partition("?filter=")
+    assert address == "https://am.example/x/#/silences/new"
+    assert unquote(query) == '{alertname="Core down",note="a\\"b\\\\c&#/{}\u3042"}'
+    assert links([msgspec.structs.replace(apps.alert(), annotations=event.annotations)])[0].url.startswith(address)
+
+
+@pytest.mark.parametrize("external_url", ["", "javascript:alert(1)", "am:9093"])
+def test_where_the_sender_tells_no_address_of_its_own_there_is_no_link(external_url: str) -> None:
+    (event,) = decode("alertmanager", sent_from(external_url, alertname="x"))
+    assert "__silence_url__" not in event.annotations
 
 
 @pytest.mark.parametrize("path", [path for path in CAPTURED if "mixed" in path.name], ids=lambda path: path.parent.name)
