@@ -7,6 +7,7 @@ a folder that the caller names, and dies with the process that started it.
 import contextlib
 import functools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -38,10 +39,14 @@ class PeerError(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One below those that the kernel gives out by itself (from 32768 on): else it could be somebody's before a program that has
+    yet to start listens there, and that one would be talked to in its place.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)  # noqa: S311 - no secret depends on it
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(what: str, check: Callable[[], Found], timeout: float, step: float = 0.05) -> Found:

@@ -15,8 +15,9 @@ from typing import Any, Self
 
 import psycopg
 
+from examples.peers import free_port
 from receiver.storage.database import Database
-from tests.serving import free_port, until
+from tests.serving import until
 
 PASSWORD = "of the tests: it opens nothing"
 _ROLES = f"CREATE ROLE art58 LOGIN CREATEDB; CREATE ROLE keeper LOGIN CREATEDB PASSWORD '{PASSWORD}'"

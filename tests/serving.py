@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,13 +17,10 @@ from typing import Any, Self, TypeVar
 
 import yaml
 
+from examples.peers import free_port
+
 Found = TypeVar("Found")
 VOICE = {"name": "voice", "kind": "voice", "emergency_calls": True, "match": ['service="voice"']}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def until(condition: Callable[[], Found], seconds: float = 15) -> Found:
