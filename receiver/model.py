@@ -443,8 +443,8 @@ class Delivery(msgspec.Struct, frozen=True):
     """One thing owed to one target: a row of the ledger, unique for incident x target x object.
 
     `object` is "ticket" or "annotation"; "ticket.2" goes on from a "ticket" that was closed too long ago to be opened again.
-    `wanted` is the number of the assessment to be shown, `sent` of the one last shown. `creating_since` is set, on
-    disk, before the call that creates: where it is set and `remote_id` is not, that call's outcome is unknown. `state` "unsure": it
+    `wanted` is the number of the assessment to be shown, `sent` of the one last shown. `creating_since` is the
+    first claim: from then on something may have been begun; whether it was, `remembered` knows. `state` "unsure": it
     is shown, and is looked at once more at `next_attempt_at`, as it may be there twice.
     """
 

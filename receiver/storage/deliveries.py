@@ -65,7 +65,7 @@ def claim(connection: Connection, target: str, holder: str, now: datetime) -> De
     if delivery.remote_id is None and delivery.creating_since is None:
         values["creating_since"] = now
     connection.execute(update(table).where(_key(delivery)).values(values))
-    # `creating_since` as it was before this claim: set means that an earlier call to create may have done its work
+    # `creating_since` as it was before this claim: set means that an earlier holder may have begun something
     return delivery
 
 
