@@ -239,6 +239,7 @@ class _Look:
         with self._database.read() as connection:
             living = len(list(store_of.living(connection)))
             every = connection.execute(select(func.count()).select_from(incidents)).scalar_one()
+        with self._database.inbox.read() as connection:
             waiting = notifications.count_waiting(connection)
         return Sample(
             day=(self._clock() - self._began) / DAY,

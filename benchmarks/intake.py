@@ -133,7 +133,7 @@ def answered_with_200(url: str, folder: Path) -> int:
 
 
 def stored(folder: Path) -> int:
-    connection = sqlite3.connect(folder / "data" / "art58.db")
+    connection = sqlite3.connect(folder / "data" / "art58-inbox.db")
     try:
         (count,) = connection.execute("SELECT count(*) FROM notifications WHERE refused IS NULL").fetchone()
     finally:

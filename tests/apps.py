@@ -18,7 +18,7 @@ from receiver.storage.database import Database
 from receiver.web import create_app
 from tests import stores
 from tests.samples import ASSESSED_AT, STARTED_AT
-from tests.stores import empty_store
+from tests.stores import put_store
 
 TOKEN = "the-bearer-token-aK3"
 PASSWORD = "the-basic-password-9x"
@@ -88,7 +88,7 @@ class App:
         )
         self.database = Database.of(self.settings, busy_seconds=0.2)
         if self.settings.database_file:
-            self.file.write_bytes(empty_store())
+            put_store(self.file)
         self.clock = SetClock(ASSESSED_AT)
         voice = Service(
             name="voice",
@@ -107,6 +107,11 @@ class App:
             incidents.save_alerts(connection, alerts)
             for assessment in assessments:
                 incidents.append(connection, assessment)
+
+    @property
+    def inbox(self) -> Path:
+        """The file into which bodies come."""
+        return Path(self.settings.data_dir, "art58-inbox.db")
 
     @property
     def file(self) -> Path:

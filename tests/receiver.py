@@ -82,7 +82,7 @@ class Receiver:
 
     def received(self) -> int:
         """Notifications that wait to be derived."""
-        with self.database.read() as connection:
+        with self.database.inbox.read() as connection:
             return notifications.count_waiting(connection)
 
     def assess_at(self, moment: datetime) -> list[Assessment]:

@@ -454,5 +454,5 @@ def test_two_workers_on_one_store_with_clocks_two_seconds_apart_double_nothing(s
 
 
 def _waiting(house: House) -> int:
-    with house.database.read() as connection:
+    with house.database.inbox.read() as connection:
         return notifications.count_waiting(connection)

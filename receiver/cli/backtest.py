@@ -26,7 +26,7 @@ from receiver.operations import report, sources, work
 from receiver.operations.backtest import Backtest, Past, Progress
 from receiver.operations.work import OfAnother
 from receiver.settings import Settings
-from receiver.storage.database import Database, StoreUnavailable
+from receiver.storage.database import Database, StoreUnavailable, inbox_of
 
 TELL_SECONDS = 1
 _SEE_PROMETHEUS = "See that it runs, and that prometheus.url in the configuration is right"
@@ -189,7 +189,10 @@ def _told(
                 "--database: there is no such file, nor is it the database_url of this configuration, whose password is known"
             )
         else:
-            database = Database(f"sqlite:///{_existing(asked.database)}")
+            file = _existing(asked.database)
+            inbox = inbox_of(file)
+            # SQLite would make a file that is not there
+            database = Database(f"sqlite:///{inbox if inbox.is_file() else file}", is_inbox=True)
         try:
             return sources.of_database(database, asked.since, until)
         except (StoreUnavailable, sources.Unreadable) as error:

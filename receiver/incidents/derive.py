@@ -32,24 +32,27 @@ BATCH = 20
 
 def derive_waiting(database: Database, catalogue: Catalogue, hold: timedelta, now: datetime) -> int:
     """Derive a batch of the waiting bodies; how many there were. `hold`: how long a recovery must hold unless its service says."""
-    with database.read() as connection:
-        if not notifications.waiting(connection, 1):
-            return 0  # without taking a writer's turn
-    with database.write() as connection:
+    with database.inbox.read() as connection:
         bodies = notifications.waiting(connection, BATCH)
-        events: list[tuple[AlertEvent, datetime]] = []
-        for body in bodies:
-            try:
-                decoded = payloads.decode(body.source, body.body)
-            except payloads.Unacceptable as error:
-                # taken in by an older version that was less strict
-                notifications.mark_refused(connection, body.id, str(error))
-            else:
-                events += ((msgspec.structs.replace(event, learnt=body.learnt), body.received_at) for event in decoded)
+    if not bodies:
+        return 0  # without taking a writer's turn
+    events: list[tuple[AlertEvent, datetime]] = []
+    refused: dict[int, str] = {}
+    for body in bodies:
+        try:
+            decoded = payloads.decode(body.source, body.body)
+        except payloads.Unacceptable as error:
+            refused[body.id] = str(error)  # taken in by an older version that was less strict
+        else:
+            events += ((msgspec.structs.replace(event, learnt=body.learnt), body.received_at) for event in decoded)
+    with database.write() as connection:
         news = _fold_in(connection, events, catalogue)
         _Books(connection, catalogue, hold, now).enter(news)
-        if bodies:
-            notifications.mark_derived(connection, [body.id for body in bodies], now)
+    # killed before this they are derived once more, which changes nothing
+    with database.inbox.write() as connection:
+        for id_, why in refused.items():
+            notifications.mark_refused(connection, id_, why)
+        notifications.mark_derived(connection, [body.id for body in bodies], now)
     return len(bodies)
 
 

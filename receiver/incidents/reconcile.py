@@ -102,9 +102,10 @@ class Reconciler:
         return Reconciled(len(news), reading is None or is_complete)
 
     def _keep(self, news: News, watched: Mapping[str, datetime | None], reading: Reading | None, now: datetime) -> None:
-        with self._database.write() as connection:
+        with self._database.inbox.write() as connection:
             for learnt, body in news.bodies():
                 notifications.add(connection, "alertmanager", now, body, learnt)
+        with self._database.write() as connection:
             store.mark_unwatched(connection, watched)
             if reading:
                 heartbeat.beat(connection, NAME, reading.up_to)
@@ -349,7 +350,7 @@ class _Rules:
 
 def cut_short(database: Database) -> bool:
     """Whether one of the bodies that are derived next lacks alerts for which it had no room (`max_alerts`)."""
-    with database.read() as connection:
+    with database.inbox.read() as connection:
         return any(_truncated(body.body) for body in notifications.waiting(connection, BATCH))
 
 

@@ -14,6 +14,7 @@ from receiver.intake.authentication import Gate
 from receiver.model import Clock, Source
 from receiver.storage import notifications
 from receiver.storage.database import Database, StoreUnavailable
+from receiver.storage.together import Together
 
 REFUSED_KEPT = 64 * 1024
 """Bytes that are kept of a body that can never be right: enough to see what it is."""
@@ -24,6 +25,7 @@ NOTIFICATIONS = Counter("art58_notifications_total", "Webhook bodies by what bec
 
 def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
     """The webhooks."""
+    together = Together(database.inbox, notifications.add_all)
     room = Blueprint("intake", __name__, url_prefix="/webhook")
 
     @room.post("/alertmanager")
@@ -41,15 +43,15 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
         alerts, wrong = 0, None if whole else TOO_LARGE
         if whole:
             try:
-                alerts = len(payloads.decode(source, body))
+                alerts = payloads.check(source, body)
             except payloads.Unacceptable as error:
                 wrong = str(error)
         try:
-            with database.write(beside=True) as connection:
-                if wrong:
+            if wrong:
+                with database.inbox.write(beside=True) as connection:
                     notifications.refuse(connection, source, clock(), body[:REFUSED_KEPT], wrong)
-                else:
-                    notifications.add(connection, source, clock(), body)
+            else:
+                together.add(notifications.Arrived(source, clock(), body))
         except StoreUnavailable as error:
             current_app.logger.error("not stored: %s", error)
             return answer(source, "unavailable", 503, "the notification could not be stored: send it again")

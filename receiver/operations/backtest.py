@@ -159,7 +159,7 @@ class Backtest:
             self._given += 1
         if self._given == begins:
             return
-        with self.database.write() as connection:
+        with self.database.inbox.write() as connection:
             for one in told[begins : self._given]:
                 notifications.add(connection, one.source, one.received_at, one.body, one.learnt)
         while derive_waiting(self.database, self._catalogue, self._hold, self._now):

@@ -78,8 +78,11 @@ def _store(settings: Settings, clock: Clock) -> Iterator[Check]:
         return
     database = Database.of(settings, busy_seconds=2)
     try:
-        with database.write() as connection:  # the right to write is taken, and nothing written
+        # the right to write is taken, and nothing written
+        with database.write() as connection:
             ticked_at = heartbeat.last(connection, "tick")
+        with database.inbox.write():
+            pass
     except StoreUnavailable as error:
         cure = _OF_FILE if path else _OF_SERVER
         yield Check(_WRITABLE, Text(f"書き込めません（{error}）", str(error)), cure)

@@ -110,7 +110,7 @@ def _fault(file: Path, number: int, error: Exception) -> Fault:
 
 def of_database(database: Database, since: datetime | None, until: datetime | None) -> list[Notification]:
     """Those that a receiver took in. Raises StoreUnavailable, Unreadable."""
-    with database.read() as connection:
+    with database.inbox.read() as connection:
         known = replay.span(connection)
         if known is None:
             raise Unreadable("it holds no notification")

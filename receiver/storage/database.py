@@ -21,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from receiver.model import Clock
 from receiver.settings import Settings
 from receiver.settings.types import SecretRef
+from receiver.storage import notifications
 from receiver.storage.postgres import Postgres, StoreClock
 from receiver.storage.unavailable import StoreUnavailable as StoreUnavailable
 
@@ -33,9 +34,13 @@ _OUR_FAULTS = (ProgrammingError, DataError, IntegrityError, NotSupportedError)
 
 
 class Database:
-    """The store at an address. `busy_seconds` is how long a writer waits for another one; `password` is read when needed."""
+    """The store at an address. `busy_seconds` is how long a writer waits for another one; `password` is read when needed.
 
-    def __init__(self, url: str, busy_seconds: float = 5.0, password: SecretRef | None = None) -> None:
+    `inbox` is where bodies come in. With SQLite, which has one writer at a time, it is a file of its own beside the other: so their
+    senders wait for one another alone, however much the worker writes at once. It has the same tables and uses `notifications`.
+    """
+
+    def __init__(self, url: str, busy_seconds: float = 5.0, password: SecretRef | None = None, *, is_inbox: bool = False) -> None:
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -50,6 +55,10 @@ class Database:
             self.engine = create_engine(url, connect_args={"timeout": ASK_AGAIN_SECONDS})
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", self._begin_sqlite)
+        self.inbox = self
+        if self.is_sqlite and parsed.database and not is_inbox:
+            beside = parsed.set(database=str(inbox_of(Path(parsed.database))))
+            self.inbox = Database(beside.render_as_string(), busy_seconds, is_inbox=True)
 
     @classmethod
     def of(cls, settings: Settings, busy_seconds: float = 5.0) -> "Database":
@@ -128,15 +137,27 @@ class Database:
             if self._postgres:
                 self._postgres.take_time(connection)
             command.upgrade(config, "head")
+        if self.inbox is not self:
+            self.inbox.migrate()
+            # the bodies that came before there was an inbox; killed within, it is done again
+            with self.write() as connection, self.inbox.write() as inbox:
+                notifications.move(connection, inbox)
 
     def close(self) -> None:
         if self._postgres:
             self._postgres.close()
         self.engine.dispose()
+        if self.inbox is not self:
+            self.inbox.close()
 
 
 class _FileGone(Exception):
     """The database's file is no longer the one that this connection has open."""
+
+
+def inbox_of(file: Path) -> Path:
+    """art58.db has art58-inbox.db beside it."""
+    return file.with_name(f"{file.stem}-inbox{file.suffix}")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:

@@ -1,11 +1,14 @@
 """Bodies exactly as received, and which of them still wait to be derived."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, insert, select, update
 
 from receiver.model import Learnt, Notification, Source
 from receiver.storage.tables import notifications as table
+from receiver.storage.upsert import upsert
 
 MOST_REFUSED = 1000
 """Refused bodies that are kept, the latest: whoever sends what can never be right may do so for ever."""
@@ -14,6 +17,32 @@ MOST_REFUSED = 1000
 def add(connection: Connection, source: Source, received_at: datetime, body: bytes, learnt: Learnt = "webhook") -> None:
     """Keep one body; what was not sent to us but found has the form of Alertmanager's webhook too."""
     connection.execute(insert(table).values(source=source, received_at=received_at, body=body, learnt=learnt))
+
+
+class Arrived(NamedTuple):
+    """A body that came by webhook."""
+
+    source: Source
+    received_at: datetime
+    body: bytes
+
+
+_ADD = insert(table)
+
+
+def add_all(connection: Connection, bodies: Sequence[Arrived]) -> None:
+    """Keep them in this order."""
+    connection.execute(_ADD, [body._asdict() for body in bodies])
+
+
+def move(here: Connection, there: Connection) -> None:
+    """Give all bodies to another store, in which those of the same number are the same; they keep their numbers."""
+    last = 0
+    while rows := here.execute(select(table).where(table.c.id > last).order_by(table.c.id).limit(100)).mappings().all():
+        upsert(there, table, rows)
+        last = rows[-1]["id"]
+    if last:
+        here.execute(delete(table))
 
 
 def refuse(connection: Connection, source: Source, received_at: datetime, body: bytes, reason: str) -> None:

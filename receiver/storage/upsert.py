@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[Any, Any]]) -> None:
     """Insert these, or put them in the place of those with the same key; every row with the same columns."""
     if rows:
         connection.execute(_upserting(connection.dialect.name, table, tuple(rows[0])), rows)

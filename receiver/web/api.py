@@ -76,7 +76,7 @@ def blueprint(database: Database, duty_settings: deadlines.Settings, gate: Gate,
         )
 
     def refused() -> Response:
-        with database.read() as connection:
+        with database.inbox.read() as connection:
             found = notifications.refused(connection, MOST_REFUSED)
         return jsonify(refused=[_refused(notification) for notification in found])
 

@@ -17,7 +17,7 @@ def blueprint(database: Database, clock: Clock) -> Blueprint:
     @room.get("/ready")
     def ready() -> tuple[Response, int]:
         try:
-            with database.write(beside=True) as connection:
+            with database.inbox.write(beside=True) as connection:
                 heartbeat.beat(connection, "ready", clock())
         except StoreUnavailable as error:
             return jsonify(status="not ready", error=str(error)), 503

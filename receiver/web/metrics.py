@@ -48,8 +48,9 @@ class _StoreCollector:
         self._database = database
 
     def collect(self) -> Iterator[Metric]:
-        with self._database.read() as connection:
+        with self._database.inbox.read() as connection:
             waiting = notifications.count_waiting(connection)
+        with self._database.read() as connection:
             states = store.count_by_state(connection)
             latest = store.latest_assessments(connection, (incident.id for incident in store.living(connection)))
             owed = deliveries.count_by_state(connection)

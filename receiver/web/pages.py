@@ -112,7 +112,7 @@ def blueprint(
         )
 
     def refused() -> str:
-        with database.read() as connection:
+        with database.inbox.read() as connection:
             found = notifications.refused(connection, MOST_REFUSED)
         return render_template(
             "refused.html", refused=found, overdue=overdue(rulebooks, clock()), clock_time=clock_time, body_head=body_head

@@ -26,7 +26,7 @@ from receiver.storage import heartbeat
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 from tests.apps import alert, incident
-from tests.stores import empty_store
+from tests.stores import put_store
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
 CONFIG = """\
@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[2]
 class Desk:
     def __init__(self, folder: Path) -> None:
         (folder / "data").mkdir()
-        (folder / "data" / "art58.db").write_bytes(empty_store())
+        put_store(folder / "data" / "art58.db")
         (folder / "token").write_text("any")
         self.config = folder / "config.yaml"
         self.config.write_text(CONFIG)

@@ -19,7 +19,7 @@ from receiver.storage.database import Database
 from tests.apps import incident
 from tests.fakes.gitlab import FakeGitLab
 from tests.samples import ASSESSED_AT, RESTORED_AT, assessment
-from tests.stores import empty_store
+from tests.stores import put_store
 
 NOW = ASSESSED_AT
 LATER = NOW + timedelta(minutes=5)
@@ -38,7 +38,7 @@ tickets:
 class Desk:
     def __init__(self, folder: Path) -> None:
         (folder / "data").mkdir()
-        (folder / "data" / "art58.db").write_bytes(empty_store())
+        put_store(folder / "data" / "art58.db")
         (folder / "token").write_text("any")
         self.folder = folder
         self.config = folder / "config.yaml"

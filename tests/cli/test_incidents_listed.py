@@ -20,13 +20,13 @@ from receiver.storage.database import Database
 from tests.apps import incident
 from tests.cli.test_act import CONFIG
 from tests.samples import RESTORED_AT, STARTED_AT, assessment
-from tests.stores import empty_store
+from tests.stores import put_store
 
 
 class House:
     def __init__(self, folder: Path) -> None:
         (folder / "data").mkdir()
-        (folder / "data" / "art58.db").write_bytes(empty_store())
+        put_store(folder / "data" / "art58.db")
         (folder / "token").write_text("any")
         self.config = folder / "config.yaml"
         self.config.write_text(CONFIG)

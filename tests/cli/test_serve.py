@@ -22,7 +22,7 @@ BODY = (
 
 
 def stored(served: Served) -> int:
-    with closing(sqlite3.connect(served.folder / "data" / "art58.db")) as connection:
+    with closing(sqlite3.connect(served.folder / "data" / "art58-inbox.db")) as connection:
         return int(connection.execute("SELECT count(*) FROM notifications").fetchone()[0])
 
 

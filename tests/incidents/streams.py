@@ -36,7 +36,7 @@ from receiver.storage.database import Database
 from receiver.worker import Worker
 from tests.apps import SetClock
 from tests.fakes.memory import MemoryTarget
-from tests.stores import empty_store
+from tests.stores import put_store
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 HOLD = timedelta(minutes=30)
@@ -398,7 +398,7 @@ class House:
         prometheus = PrometheusSettings(url="http://127.0.0.1:9")
         self.settings = Settings(data_dir=str(folder), prometheus=prometheus, **usual | changes)
         folder.mkdir(exist_ok=True)
-        (folder / "art58.db").write_bytes(empty_store())
+        put_store(folder / "art58.db")
         self.catalogue, self.clock = catalogue, SetClock(T0)
         self.prometheus = Network(self.clock)
         self.desk, self.wall = MemoryTarget("desk"), MemoryTarget("wall")
@@ -424,7 +424,7 @@ class House:
         self.worker = self.another_worker()
 
     def take_in(self, one: Body) -> None:
-        with self.database.write() as connection:
+        with self.database.inbox.write() as connection:
             notifications.add(connection, "alertmanager", self.clock(), one.body, learnt=one.learnt)
 
     def tick(self) -> None:

@@ -94,7 +94,7 @@ class Desk:
             "fingerprint": f"{equipment}-{service}",
         }
         body = msgspec.json.encode({"version": "4", "status": "firing", "alerts": [alert]})
-        with self.database.write() as connection:
+        with self.database.inbox.write() as connection:
             notifications.add(connection, "alertmanager", self.now, body)
         derive_waiting(self.database, CATALOGUE, HOLD, self.now)
         with self.database.read() as connection:

@@ -70,7 +70,7 @@ def told(receiver: Receiver, ends_at: datetime | None) -> None:
         "fingerprint": "f1",
     }
     body = msgspec.json.encode({"version": "4", "status": alert["status"], "alerts": [alert]})
-    with receiver.database.write() as connection:
+    with receiver.database.inbox.write() as connection:
         notifications.add(connection, "alertmanager", NOW, body)
     derive_waiting(receiver.database, Catalogue(SERVICES), timedelta(seconds=60), NOW)
     receiver.assess_at(NOW)

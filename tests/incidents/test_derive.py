@@ -42,7 +42,7 @@ def alert(starts: float, ends: float | None = None, service: str = "voice", **la
 
 def take_in(receiver: Receiver, *bodies: list[dict[str, Any]], source: str = "alertmanager") -> None:
     version = {"alertmanager": "4", "grafana": "1"}[source]
-    with receiver.database.write() as connection:
+    with receiver.database.inbox.write() as connection:
         for alerts in bodies:
             body = msgspec.json.encode({"version": version, "status": "firing", "alerts": alerts})
             notifications.add(connection, source, receiver.clock(), body)  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def test_a_grafana_rule_without_data_neither_opens_nor_closes(receiver: Receiver
 def test_a_store_that_was_derived_once_is_not_derived_again(receiver: Receiver) -> None:
     take_in(receiver, [alert(0)])
     assert receiver.received() == 0
-    with receiver.database.write() as connection:
+    with receiver.database.inbox.write() as connection:
         connection.exec_driver_sql("UPDATE notifications SET derived_at = NULL")  # as if killed before the mark
     before = receiver.incidents()
     receiver.worker.step()

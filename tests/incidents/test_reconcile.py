@@ -123,7 +123,7 @@ class House(Receiver):
     def hears(self, *alerts: dict[str, Any], said_at: datetime | None = None, **more: Any) -> None:
         """A webhook."""
         body = msgspec.json.encode({"version": "4", "alerts": alerts, **more})
-        with self.database.write() as connection:
+        with self.database.inbox.write() as connection:
             notifications.add(connection, "alertmanager", said_at or self.clock(), body)
 
     def alerts(self, equipment: str) -> list[Alert]:
@@ -143,7 +143,7 @@ class House(Receiver):
 
     def found(self) -> int:
         """Bodies that were not sent to us."""
-        with self.database.read() as connection:
+        with self.database.inbox.read() as connection:
             return len(connection.execute(bodies.select().where(bodies.c.learnt != "webhook")).all())
 
     def up_to(self) -> datetime | None:
@@ -554,8 +554,9 @@ def test_ten_thousand_active_alerts_take_a_few_seconds_and_bodies_stay_small(tmp
         house.worker.reconcile(house.clock())
         first = time.monotonic() - begun
         assert house.received() == 20
-        with house.database.write() as connection:  # as derived
+        with house.database.inbox.write() as connection:  # as derived
             notifications.mark_derived(connection, [body.id for body in notifications.waiting(connection, 100)], house.clock())
+        with house.database.write() as connection:
             store.save_alerts(
                 connection,
                 (Alert("alertmanager", a["fingerprint"], moment(100), None, a["labels"], {}, "", cause="c") for a in alerts),

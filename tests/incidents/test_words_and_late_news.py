@@ -203,7 +203,7 @@ def test_an_end_in_years_to_come_is_an_end_when_it_is_said(house: House) -> None
 def grafana(house: House, at: float, fingerprint: str, start: float, end: float | None = None, **labels: str) -> None:
     house.clock.now = moment(at)
     alert = say(VOICE, at, start=start, end=end).alert | {"fingerprint": fingerprint, "labels": labels}
-    with house.database.write() as connection:
+    with house.database.inbox.write() as connection:
         document = json.dumps({"version": "1", "status": "firing", "alerts": [alert]}).encode()
         notifications.add(connection, "grafana", house.clock(), document)
     house.tick()
@@ -242,7 +242,7 @@ def test_living_incidents_under_another_configuration_are_told_apart_anew_and_no
         return found
 
     def take(house: House, alerts: list[dict[str, object]]) -> None:
-        with house.database.write() as connection:
+        with house.database.inbox.write() as connection:
             notifications.add(connection, "alertmanager", house.clock(), json.dumps({"version": "4", "alerts": alerts}).encode())
 
     def catalogue(label: str) -> Catalogue:

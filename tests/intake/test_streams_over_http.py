@@ -49,9 +49,9 @@ def served(folder: Path) -> Iterator[tuple[House, int]]:
 @contextmanager
 def failing(every: int) -> Iterator[list[int]]:
     """The store cannot be written each `every`-th time; how often that was. It is put back in any case."""
-    original, turn, failures = notifications.add, itertools.count(1), []
+    original, turn, failures = notifications.add_all, itertools.count(1), []
 
-    def add(*arguments: object, **named: object) -> None:
+    def add_all(*arguments: object, **named: object) -> None:
         number = next(turn)
         if number % every == 0:
             failures.append(number)
@@ -59,7 +59,7 @@ def failing(every: int) -> Iterator[list[int]]:
         original(*arguments, **named)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(notifications, "add", add)
+        patched.setattr(notifications, "add_all", add_all)
         yield failures
 
 
@@ -101,7 +101,7 @@ def _quiet() -> Iterator[None]:
 def test_senders_at_once_and_again_after_failures_end_in_the_incidents_of_the_truth(stream: Stream, data: st.DataObject) -> None:
     order = data.draw(st.permutations(stream.before), label="order")
     every, lost = data.draw(st.integers(2, 5), label="fails each"), data.draw(st.integers(0, 4), label="answer lost")
-    with TemporaryDirectory() as folder, served(Path(folder)) as (house, port), failing(every) as failures:
+    with TemporaryDirectory() as folder, failing(every) as failures, served(Path(folder)) as (house, port):
         house.clock.now = moment(max(one.at for one in stream.before + stream.last) + 1)
         stop = threading.Event()
         working = threading.Thread(target=_work, args=(house, stop))

@@ -42,7 +42,7 @@ def basic(username: str, password: str) -> dict[str, str]:
 
 def stored(app: App) -> list[tuple[str, bytes, str | None]]:
     """What another process finds in the file."""
-    with closing(sqlite3.connect(app.file)) as connection:
+    with closing(sqlite3.connect(app.inbox)) as connection:
         return connection.execute("SELECT source, body, refused FROM notifications ORDER BY id").fetchall()
 
 
@@ -64,7 +64,7 @@ def test_a_notification_is_answered_200_when_its_very_bytes_are_in_the_store(app
     assert said(response) == {"status": "stored", "alerts": 3}
     assert stored(app) == [("alertmanager", BODY, None)]
     assert counted("alertmanager", "stored") == before + 1
-    with app.database.read() as connection:
+    with app.database.inbox.read() as connection:
         (waiting,) = notifications.waiting(connection, 10)
     assert (waiting.body, waiting.received_at) == (BODY, app.clock.now)
 
@@ -137,7 +137,7 @@ def test_a_body_that_can_never_be_right_is_refused_kept_and_counted(app: App) ->
     assert response.status_code == 400
     assert "alerts" in said(response)["error"]
     assert counted("alertmanager", "refused") == before + 1
-    with app.database.read() as connection:
+    with app.database.inbox.read() as connection:
         (refused,) = notifications.refused(connection, 10)
         assert notifications.count_waiting(connection) == 0
     assert (refused.source, refused.body, refused.refused) == ("alertmanager", b'{"version": "4"}', said(response)["error"])
@@ -150,7 +150,7 @@ def test_of_a_refused_body_only_the_beginning_is_kept(app: App) -> None:
 
 
 def refused(app: App, limit: int = 10) -> list[Notification]:
-    with app.database.read() as connection:
+    with app.database.inbox.read() as connection:
         return notifications.refused(connection, limit)
 
 
@@ -173,18 +173,18 @@ def test_a_refused_body_that_comes_again_is_counted_and_becomes_the_latest(app: 
 
 def test_the_same_body_is_kept_for_each_source_and_each_reason(app: App) -> None:
     for source, reason in (("alertmanager", "a"), ("alertmanager", "b"), ("grafana", "a")):
-        with app.database.write() as connection:
+        with app.database.inbox.write() as connection:
             notifications.refuse(connection, source, app.clock.now, b"x", reason)  # type: ignore[arg-type]
     assert [it.times for it in refused(app)] == [1, 1, 1]
 
 
 def test_the_latest_thousand_refused_bodies_are_kept_and_what_was_taken_in_stays(app: App) -> None:
     assert app.client.post(ALERTMANAGER, data=BODY, headers=BEARER).status_code == 200
-    with app.database.write() as connection:
+    with app.database.inbox.write() as connection:
         for number in range(1000):
             notifications.refuse(connection, "grafana", app.clock.now, b"%d" % number, "wrong")
     app.clock.advance(seconds=1)
-    with app.database.write() as connection:
+    with app.database.inbox.write() as connection:
         for body in (b"0", b"new"):  # the oldest comes again: the next to go is the one after it
             notifications.refuse(connection, "grafana", app.clock.now, body, "wrong")
     kept = [it.body for it in refused(app, 2000)]
@@ -264,7 +264,7 @@ def expect_recovered(app: App, rows: int = 1) -> None:
 
 
 def test_a_locked_store_costs_503_until_it_is_free_again(app: App) -> None:
-    with closing(sqlite3.connect(app.file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(app.inbox, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         expect_unavailable(app)
         other.execute("ROLLBACK")
@@ -293,9 +293,9 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 def test_a_read_only_store_costs_503_until_it_can_be_written_again(app: App) -> None:
-    with app.database.read() as connection:  # the worker has it open
+    with app.database.inbox.read() as connection:  # the worker has it open
         notifications.count_waiting(connection)
-    with read_only(app.file.parent):
+    with read_only(app.inbox.parent):
         expect_unavailable(app)
         expect_unavailable(app)
     expect_recovered(app)
@@ -303,17 +303,17 @@ def test_a_read_only_store_costs_503_until_it_can_be_written_again(app: App) -> 
 
 def test_a_folder_that_is_gone_costs_503_until_it_is_back(app: App, tmp_path: Path) -> None:
     expect_recovered(app, rows=1)
-    app.file.parent.rename(tmp_path / "elsewhere")
+    app.inbox.parent.rename(tmp_path / "elsewhere")
     expect_unavailable(app)
     # even what can never be right is asked for again, if it cannot be kept
     assert app.client.post(ALERTMANAGER, data=b"{}", headers=BEARER).status_code == 503
-    (tmp_path / "elsewhere").rename(app.file.parent)
+    (tmp_path / "elsewhere").rename(app.inbox.parent)
     expect_recovered(app, rows=2)
 
 
 def test_nothing_is_written_into_a_file_that_was_deleted(app: App) -> None:
     expect_recovered(app)
-    app.file.unlink()
+    app.inbox.unlink()
     expect_unavailable(app)
 
 
@@ -330,11 +330,11 @@ def full_disk(size: int) -> Iterator[None]:
 
 def test_a_full_disk_costs_503_until_there_is_room_again(app: App) -> None:
     expect_recovered(app, rows=1)
-    with full_disk(app.file.with_name("art58.db-wal").stat().st_size):
+    with full_disk(app.inbox.with_name("art58-inbox.db-wal").stat().st_size):
         expect_unavailable(app)
         expect_unavailable(app)
     expect_recovered(app, rows=2)
-    with closing(sqlite3.connect(app.file)) as connection:
+    with closing(sqlite3.connect(app.inbox)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -362,7 +362,7 @@ def test_no_answer_says_429_and_none_tells_a_secret_nor_does_the_log(app: App, c
         for body in bodies
         for headers in ways
     ]
-    app.file.unlink()
+    app.inbox.unlink()
     answers.append(app.client.post(ALERTMANAGER, data=BODY, headers=BEARER))
 
     assert {answer.status_code for answer in answers} == {200, 400, 401, 404, 405, 503}

@@ -152,7 +152,7 @@ class House:
 
     def heard(self) -> list[dict[str, Any]]:
         """The bodies that were sent to the receiver."""
-        with self.receiver.database.read() as connection:
+        with self.receiver.database.inbox.read() as connection:
             rows = connection.execute(notifications.select().where(notifications.c.learnt == "webhook"))
             return [json.loads(row.body) for row in rows]
 

@@ -142,7 +142,7 @@ def live(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         worker = OfWhatWasSent(receiver.settings, Catalogue(SERVICES), receiver.database, prometheus, shipped(), (), receiver.clock)
         waiting = told()
         while receiver.clock.fixed <= UNTIL:
-            with receiver.database.write() as connection:
+            with receiver.database.inbox.write() as connection:
                 while waiting and waiting[0].received_at <= receiver.clock.fixed:
                     one = waiting.pop(0)
                     notifications.add(connection, one.source, one.received_at, one.body)

@@ -31,7 +31,7 @@ from receiver.storage.database import Database
 from tests.fakes.grafana import FakeGrafana
 from tests.fakes.pages import FakePages
 from tests.fakes.prometheus import FakePrometheus
-from tests.stores import empty_store
+from tests.stores import put_store
 
 TOKEN = "glsa_secret0123456789"
 ALERTS = "/api/v2/alerts"
@@ -44,7 +44,7 @@ class Site:
         self.folder = folder
         (folder / "token").write_text(TOKEN)
         (folder / "data").mkdir()
-        (folder / "data" / "art58.db").write_bytes(empty_store())
+        put_store(folder / "data" / "art58.db")
         self.secret = SecretRef(file=str(folder / "token"))
         self.settings = Settings(
             data_dir=str(folder / "data"),

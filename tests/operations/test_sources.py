@@ -144,7 +144,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_what_a_receiver_took_in_is_replayed_without_what_it_refused(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/art58.db")
     database.migrate()
-    with database.write() as connection:
+    with database.inbox.write() as connection:
         for day in (3, 1, 2, 4):
             notifications.add(connection, "alertmanager", SINCE + timedelta(days=day), f"body {day}".encode())
         notifications.refuse(connection, "alertmanager", SINCE + timedelta(days=2), b"wrong", "it is wrong")

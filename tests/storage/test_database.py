@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import inspect
+from sqlalchemy import func, inspect, select
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import StatementError
 from sqlalchemy.schema import CreateIndex
@@ -24,6 +24,7 @@ from sqlalchemy.schema import CreateIndex
 from receiver.storage import heartbeat, notifications
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.storage.tables import metadata
+from receiver.storage.tables import notifications as table
 
 NOW = datetime(2026, 11, 21, 3, 0, 0, 123456, tzinfo=UTC)
 
@@ -221,3 +222,21 @@ def test_a_file_that_was_replaced_is_opened_anew(database: Database, file: Path)
     with database.write() as connection:
         notifications.add(connection, "grafana", NOW, b"restored")
     assert bodies(file) == [b"before", b"restored"]
+
+
+def test_bodies_of_before_there_was_an_inbox_are_moved_into_it_once(database: Database) -> None:
+    with database.write() as connection:
+        notifications.add(connection, "grafana", NOW, b"waits")
+        notifications.add(connection, "grafana", NOW, b"derived")
+        notifications.mark_derived(connection, [2], NOW)
+        notifications.refuse(connection, "grafana", NOW, b"{", "no JSON")
+    with database.inbox.write() as connection:  # an earlier move was killed before it had deleted them here
+        notifications.add(connection, "grafana", NOW, b"waits")
+    for _ in range(2):
+        database.migrate()
+        with database.inbox.read() as connection:
+            assert [(body.id, body.body) for body in notifications.waiting(connection, 9)] == [(1, b"waits")]
+            assert [body.body for body in notifications.refused(connection, 9)] == [b"{"]
+            assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 3
+        with database.read() as connection:
+            assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0

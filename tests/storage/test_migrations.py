@@ -37,15 +37,17 @@ def config(connection: Any = None) -> Config:
 
 
 def down(database: Database, revision: str) -> None:
-    with database.write() as connection:
-        command.downgrade(config(connection), revision)
+    for part in {database, database.inbox}:
+        with part.write() as connection:
+            command.downgrade(config(connection), revision)
 
 
 def fill(database: Database) -> None:
     """Something in every table; two living incidents of one cause, as there may be by now."""
-    with database.write() as connection:
+    with database.inbox.write() as connection:
         notifications.add(connection, "grafana", NOW, b"{}")
         notifications.refuse(connection, "alertmanager", NOW, b"{", "no JSON")
+    with database.write() as connection:
         incidents.save(connection, incident(), incident(id="inc-2", to_assess=True))
         incidents.save_alerts(connection, [alert()])
         incidents.append(connection, assessment())
@@ -56,11 +58,12 @@ def fill(database: Database) -> None:
 
 
 def rows(database: Database) -> dict[str, list[Any]]:
-    with database.read() as connection:
-        return {
-            name: [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
-            for name, table in metadata.tables.items()
-        }
+    found = {}
+    for name, table in metadata.tables.items():
+        home = database.inbox if name == "notifications" else database
+        with home.read() as connection:
+            found[name] = [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
+    return found
 
 
 def indexes(database: Database) -> set[str | None]:

@@ -15,7 +15,7 @@ from receiver.storage.database import Database
 from tests.apps import alert, incident
 from tests.samples import ASSESSED_AT as NOW
 from tests.samples import assessment
-from tests.stores import empty_store
+from tests.stores import put_store
 
 CLOSED = 2000
 
@@ -24,7 +24,7 @@ CLOSED = 2000
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A long history: closed incidents with their alerts, sent deliveries, derived and refused bodies; one incident is open."""
     file = Path(tmp_path_factory.mktemp("store"), "art58.db")
-    file.write_bytes(empty_store())
+    put_store(file)
     database = Database(f"sqlite:///{file}")
     with database.write() as connection:
         for number in range(CLOSED + 1):

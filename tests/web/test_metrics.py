@@ -84,6 +84,7 @@ def fill(app: App) -> None:
         row = Delivery("inc-1", "dead", "ticket", 1, 0, "owed", 0, ASSESSED_AT)
         deliveries.record_failed(connection, row, "h", "no", "dead", ASSESSED_AT)
         heartbeat.beat(connection, "tick", ASSESSED_AT)
+    with app.database.inbox.write() as connection:
         notifications.add(connection, "alertmanager", ASSESSED_AT, b"{}")
         notifications.refuse(connection, "alertmanager", ASSESSED_AT, b"{}", "wrong")
     assert app.client.post("/webhook/alertmanager", data=b"{}", headers=BEARER).status_code == 400

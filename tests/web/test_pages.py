@@ -246,7 +246,7 @@ def test_an_unknown_incident_is_not_found_and_its_id_is_not_echoed(app: App, id_
 
 
 def refuse(app: App, body: bytes, reason: str) -> None:
-    with app.database.write() as connection:
+    with app.database.inbox.write() as connection:
         notifications.refuse(connection, "grafana", app.clock.now, body, reason)
 
 

@@ -1,0 +1,54 @@
+"""Many threads, one commit: what waits for its turn at the store is written together, with one sync of the disk for all."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from receiver.storage.database import Database
+
+T = TypeVar("T")
+
+
+class _Entry(Generic[T]):
+    __slots__ = ("done", "error", "item")
+
+    def __init__(self, item: T) -> None:
+        self.item = item
+        self.done = False
+        self.error: Exception | None = None
+
+
+class Together(Generic[T]):
+    """Writes what many threads add by `write`, in the order in which it came. Whoever has the turn writes for all that wait."""
+
+    def __init__(self, database: Database, write: Callable[[Connection, list[T]], None]) -> None:
+        self._database = database
+        self._write = write
+        self._turn = threading.Lock()
+        self._waiting: deque[_Entry[T]] = deque()
+
+    def add(self, item: T) -> None:
+        """Returns when it is on disk. Raises what the write for all raised: then none of it is."""
+        entry = _Entry(item)
+        self._waiting.append(entry)
+        with self._turn:
+            if not entry.done:
+                self._write_all()
+        if entry.error:
+            raise entry.error
+
+    def _write_all(self) -> None:
+        # one by one: others add to it meanwhile
+        entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            with self._database.write(beside=True) as connection:
+                self._write(connection, [entry.item for entry in entries])
+        except Exception as error:  # noqa: BLE001 - whatever it is, each of them is told
+            for entry in entries:
+                entry.error = error
+        finally:
+            for entry in entries:
+                entry.done = True
