@@ -18,12 +18,12 @@ def app(tmp_path: Path) -> App:
 def test_it_is_ready_when_the_store_could_be_written(app: App) -> None:
     response = app.client.get("/-/ready")
     assert (response.status_code, response.get_json()) == (200, {"status": "ready"})
-    with app.database.read() as connection:
+    with app.database.inbox.read() as connection:
         assert heartbeat.last(connection, "ready") == app.clock.now
 
 
 def test_it_is_not_ready_while_the_store_is_locked_and_ready_again_after(app: App) -> None:
-    with closing(sqlite3.connect(app.file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(app.inbox, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         response = app.client.get("/-/ready")
         assert response.status_code == 503
@@ -33,7 +33,7 @@ def test_it_is_not_ready_while_the_store_is_locked_and_ready_again_after(app: Ap
 
 
 def test_it_lives_whatever_becomes_of_the_store(app: App) -> None:
-    app.file.unlink()
+    app.inbox.unlink()
     assert app.client.get("/-/ready").status_code == 503
     response = app.client.get("/-/healthy")
     assert (response.status_code, response.get_json()) == (200, {"status": "ok"})
