@@ -4,6 +4,8 @@
 Alertmanager would not come again within the flush.
 """
 
+from functools import partial
+
 from flask import Blueprint, Response, current_app, jsonify, request
 from prometheus_client import Counter
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -12,7 +14,7 @@ from werkzeug.wsgi import LimitedStream
 from receiver import payloads
 from receiver.intake.authentication import Gate
 from receiver.model import Clock, Source
-from receiver.storage import notifications
+from receiver.storage import notifications, tables
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.storage.together import Together
 
@@ -25,7 +27,7 @@ NOTIFICATIONS = Counter("art58_notifications_total", "Webhook bodies by what bec
 
 def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
     """The webhooks."""
-    together = Together(database.inbox, notifications.add_all)
+    together = Together(partial(database.inbox.append, tables.notifications, notifications.Arrived._fields))
     room = Blueprint("intake", __name__, url_prefix="/webhook")
 
     @room.post("/alertmanager")

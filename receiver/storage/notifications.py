@@ -1,6 +1,5 @@
 """Bodies exactly as received, and which of them still wait to be derived."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,19 +19,13 @@ def add(connection: Connection, source: Source, received_at: datetime, body: byt
 
 
 class Arrived(NamedTuple):
-    """A body that came by webhook."""
+    """A body that came by webhook, as it is kept."""
 
     source: Source
     received_at: datetime
     body: bytes
-
-
-_ADD = insert(table)
-
-
-def add_all(connection: Connection, bodies: Sequence[Arrived]) -> None:
-    """Keep them in this order."""
-    connection.execute(_ADD, [body._asdict() for body in bodies])
+    times: int = 1
+    learnt: Learnt = "webhook"
 
 
 def move(here: Connection, there: Connection) -> None:

@@ -5,10 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sqlalchemy import Connection
-
-from receiver.storage.database import Database
-
 T = TypeVar("T")
 
 
@@ -24,14 +20,13 @@ class _Entry(Generic[T]):
 class Together(Generic[T]):
     """Writes what many threads add by `write`, in the order in which it came. Whoever has the turn writes for all that wait."""
 
-    def __init__(self, database: Database, write: Callable[[Connection, list[T]], None]) -> None:
-        self._database = database
+    def __init__(self, write: Callable[[list[T]], None]) -> None:
         self._write = write
         self._turn = threading.Lock()
         self._waiting: deque[_Entry[T]] = deque()
 
     def add(self, item: T) -> None:
-        """Returns when it is on disk. Raises what the write for all raised: then none of it is."""
+        """Returns when it is written. Raises what the write for all raised: then none of it is."""
         entry = _Entry(item)
         self._waiting.append(entry)
         with self._turn:
@@ -44,8 +39,7 @@ class Together(Generic[T]):
         # one by one: others add to it meanwhile
         entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
-            with self._database.write(beside=True) as connection:
-                self._write(connection, [entry.item for entry in entries])
+            self._write([entry.item for entry in entries])
         except Exception as error:  # noqa: BLE001 - whatever it is, each of them is told
             for entry in entries:
                 entry.error = error

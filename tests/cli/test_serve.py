@@ -58,7 +58,7 @@ def test_where_the_port_is_taken_it_says_what_to_do_and_leaves_the_running_one_a
     second.token = running.token
     second.config = running.folder / "second.yaml"
     second.start()
-    assert second.wait(10) == 1
+    assert second.wait(30) == 1
     assert "Address already in use" in second.log
     assert "key=listen" in second.log
     assert "write another address" in second.log

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,8 +20,7 @@ from werkzeug.serving import make_server
 
 from receiver.law.rulebook import shipped
 from receiver.settings import AuthenticationSettings, SecretRef
-from receiver.storage import notifications
-from receiver.storage.database import StoreUnavailable
+from receiver.storage.database import Database, StoreUnavailable
 from receiver.web import create_app
 from tests.incidents.streams import EXAMPLES, Body, House, Stream, expected, found, moment, streams
 
@@ -49,17 +49,17 @@ def served(folder: Path) -> Iterator[tuple[House, int]]:
 @contextmanager
 def failing(every: int) -> Iterator[list[int]]:
     """The store cannot be written each `every`-th time; how often that was. It is put back in any case."""
-    original, turn, failures = notifications.add_all, itertools.count(1), []
+    original, turn, failures = Database.append, itertools.count(1), []
 
-    def add_all(*arguments: object, **named: object) -> None:
+    def append(*arguments: Any) -> None:
         number = next(turn)
         if number % every == 0:
             failures.append(number)
             raise StoreUnavailable("full, for the test")
-        original(*arguments, **named)  # type: ignore[arg-type]
+        original(*arguments)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(notifications, "add_all", add_all)
+        patched.setattr(Database, "append", append)
         yield failures
 
 
