@@ -29,7 +29,8 @@ from receiver.storage.unavailable import StoreUnavailable as StoreUnavailable
 
 ASK_AGAIN_SECONDS = 0.01
 """How long SQLite itself waits for another process that writes: its sleeps get ever longer, and others overtake. We ask again."""
-
+APPEND_AGAIN_MILLISECONDS = 1
+"""The same for what senders wait for, which takes about as long: asking less often doubles the longest waits."""
 
 _OUR_FAULTS = (
     *(ProgrammingError, DataError, IntegrityError, NotSupportedError),
@@ -96,10 +97,12 @@ class Database:
             return
         statement, in_its_form = _appending(self.engine.dialect, table, columns)
         with self._our_turn(), self._told(writing=True):
-            if self._line is None:
-                self._line = self.engine.raw_connection()
+            is_new = self._line is None
+            self._line = self._line or self.engine.raw_connection()
             line = cast("sqlite3.Connection", self._line.driver_connection)
             try:
+                if is_new:
+                    line.execute(f"PRAGMA busy_timeout = {APPEND_AGAIN_MILLISECONDS}")
                 self._begin_writing(line)
                 _check_file(self._line.info)
                 line.executemany(statement, (in_its_form(row) for row in rows))
