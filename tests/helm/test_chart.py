@@ -90,6 +90,16 @@ EVERYTHING: Values = {
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more", "namespace": "noc"}}
     ],
 }
+POSTGRESQL: Values = {
+    "database_url": "postgresql://art58@db.noc.svc/art58?sslmode=verify-full",
+    "database_password": {"file": "secrets/database-password"},
+}
+SEVERAL: Values = {
+    "replicas": 3,
+    "config": POSTGRESQL,
+    "secrets": {"database-password": "pw"},
+    "persistence": {"enabled": False},
+}
 WAYS_TO_INSTALL: dict[str, Values] = {
     "default values": {},
     "everything enabled": EVERYTHING,
@@ -97,6 +107,7 @@ WAYS_TO_INSTALL: dict[str, Values] = {
     "an existing claim": {"persistence": {"existingClaim": "kept"}},
     "no persistence": {"persistence": {"enabled": False}},
     "no secret at all": {"secrets": {"webhook-token": None}},
+    "several on PostgreSQL": SEVERAL,
     "names given": {"fullnameOverride": "a58", "nameOverride": "judge", "serviceAccount": {"create": False}},
 }
 
@@ -162,7 +173,7 @@ def test_kubernetes_accepts_every_manifest(values: Values, version: str) -> None
 
 
 def test_everything_enabled_leaves_no_template_empty() -> None:
-    assert [path for path, text in render(EVERYTHING).items() if not text.strip()] == []
+    assert [path for path, text in render(EVERYTHING | SEVERAL).items() if not text.strip()] == []
 
 
 @every_way
@@ -181,6 +192,10 @@ def test_templates_in_the_extra_manifests_are_expanded() -> None:
     ("values", "named"),
     [
         ({"replicaCount": 2}, "replicaCount"),
+        ({"replicas": 2}, "replicas: more than 1 needs PostgreSQL. Write config.database_url"),
+        ({"replicas": 2, "config": {"database_url": "sqlite:////data/art58.db"}}, "replicas: more than 1 needs PostgreSQL"),
+        ({**SEVERAL, "persistence": {"existingClaim": "kept"}}, "existingClaim: it is of one pod"),
+        ({"replicas": -1}, "replicas"),
         ({"image": {"registry": "x"}}, "registry"),
         ({"persistence": {"sise": "1Gi"}}, "sise"),
         ({"service": {"port": "9158"}}, "port"),
@@ -211,6 +226,23 @@ def test_the_schema_knows_the_same_values_as_the_chart() -> None:
 
 def test_the_chart_can_be_a_part_of_another() -> None:
     assert list(manifests({"global": {"imageRegistry": "x"}}))
+
+
+def test_several_are_spread_over_nodes_and_drained_one_by_one() -> None:
+    assert manifest(SEVERAL, "StatefulSet")["spec"]["replicas"] == 3
+    (spread,) = pod_template(SEVERAL)["spec"]["topologySpreadConstraints"]
+    budget = manifest(SEVERAL, "PodDisruptionBudget")["spec"]
+    assert spread["labelSelector"] == budget["selector"] == manifest(SEVERAL, "StatefulSet")["spec"]["selector"]
+    assert budget["maxUnavailable"] == 1
+
+
+def test_of_one_there_is_no_budget_that_would_hold_up_the_draining_of_its_node() -> None:
+    assert [each for each in manifests({}) if each["kind"] == "PodDisruptionBudget"] == []
+
+
+def test_it_warns_of_a_store_that_is_lost_with_the_pod_and_not_where_postgresql_keeps_it() -> None:
+    assert "WARNING: persistence is disabled" in render({"persistence": {"enabled": False}})["NOTES.txt"]
+    assert "WARNING" not in render(SEVERAL)["NOTES.txt"]
 
 
 # --- config

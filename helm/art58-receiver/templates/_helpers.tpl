@@ -53,6 +53,18 @@ http{{ if .Values.ingress.tls }}s{{ end }}://{{ (first .Values.ingress.hosts).ho
 {{- end }}
 {{- end }}
 
+{{/* Several pods share one PostgreSQL, or they would each make a ticket. */}}
+{{- define "art58-receiver.checkReplicas" -}}
+{{- if gt (int .Values.replicas) 1 }}
+{{- if not (hasPrefix "postgresql://" (toString .Values.config.database_url)) }}
+{{- fail "replicas: more than 1 needs PostgreSQL. Write config.database_url: postgresql://USER@HOST/NAME, or replicas: 1" }}
+{{- end }}
+{{- if .Values.persistence.existingClaim }}
+{{- fail "persistence.existingClaim: it is of one pod, and replicas asks for more. Leave it out: each pod gets a claim of its own" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* config.yaml: the values' config with what only the chart knows. */}}
 {{- define "art58-receiver.config" -}}
 {{- $fixed := dict "listen" "0.0.0.0:9158" "data_dir" "/var/lib/art58" }}
