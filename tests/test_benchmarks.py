@@ -71,6 +71,16 @@ def test_a_tick_over_many_incidents_asks_no_more_than_one_over_few() -> None:
     assert 0 < asked[0] == asked[1] <= 10
 
 
+def test_deriving_costs_no_more_statements_for_more_alerts_and_is_told_for_each_shape() -> None:
+    asked = []
+    for each, large in ((5, 50), (50, 500)):
+        figures = measured("derive", "--groups", "20", "--each", str(each), "--large", str(large), "--rounds", "1")
+        shapes = ("storm", "one_group_a_tenth", "one_group", "one_group_one_body")
+        assert all(figures[f"events_s_{shape}"] > 0 and figures[f"ratio_decode_{shape}"] > 0 for shape in shapes)
+        asked.append(figures["statements_storm"])
+    assert asked[1] <= asked[0] + 8  # a few hundred names are asked for at once
+
+
 def test_a_tree_of_much_equipment_is_totalled_by_queries_in_batches() -> None:
     figures = measured("topology", "--rounds", "1", "--size", "400")
     assert all(figures[f"seconds_{case}_400"] > 0 for case in ("whole", "part"))
