@@ -91,6 +91,10 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return self.title or Text(self.name, self.name)
 
 
+_MOST_REMEMBERED = 10_000
+"""Kinds of alerts of which is remembered which services they are about: thousands differ in nothing that a matcher asks."""
+
+
 class Catalogue:
     """The services, ready to be asked which of them an alert is about, and the equipment of a small network."""
 
@@ -98,15 +102,25 @@ class Catalogue:
         self.services = services
         self.equipment = equipment
         self.by_name = {service.name: service for service in services}
+        self.has_own_holds = any(service.hold_seconds is not None for service in services)
         self.parents = {unit.name: unit.parent for unit in equipment.units if unit.parent is not None}
         self.children: dict[str, set[str]] = {}
         for child, parent in self.parents.items():
             self.children.setdefault(parent, set()).add(child)
         self._matchers = [(service, service.matchers) for service in services]
+        self.matched = frozenset(matcher.name for _, matchers in self._matchers for matcher in matchers)
+        self._services_of: dict[tuple[str | None, ...], tuple[Service, ...]] = {}
 
     def services_of(self, labels: dict[str, str]) -> list[Service]:
-        """The services an alert with these labels is about, in the order of the catalogue."""
-        return [service for service, matchers in self._matchers if all(m.fits(labels) for m in matchers)]
+        """The services an alert with these labels is about, in the order of the catalogue. It hangs on those `matched` alone."""
+        asked = tuple(map(labels.get, self.matched))
+        found = self._services_of.get(asked)
+        if found is None:
+            if len(self._services_of) >= _MOST_REMEMBERED:
+                self._services_of.clear()
+            found = tuple(service for service, matchers in self._matchers if all(m.fits(labels) for m in matchers))
+            self._services_of[asked] = found
+        return list(found)
 
 
 Complaint = tuple[tuple[str | int, ...], str, str]

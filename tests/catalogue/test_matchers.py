@@ -191,3 +191,28 @@ def test_an_alert_may_be_about_several_services_in_the_order_of_the_catalogue() 
         (_service("voice", 'service=~"voice|all"'), _service("lpwa", 'service="lpwa"'), _service("data", 'service="all"'))
     )
     assert [s.name for s in catalogue.services_of({"service": "all"})] == ["voice", "data"]
+
+
+def test_what_is_remembered_of_labels_is_of_those_that_services_ask_for_and_of_this_catalogue() -> None:
+    labels = {"service": "voice", "instance": "a"}
+    one, other = Catalogue((_service("voice", 'service="voice"', 'job=""'),)), Catalogue((_service("lpwa", 'service="voice"'),))
+    for _ in range(2):
+        assert [s.name for s in one.services_of(labels)] == ["voice"]
+        assert [s.name for s in one.services_of(labels | {"instance": "b"})] == ["voice"]
+        assert one.services_of(labels | {"job": "core"}) == []
+        assert [s.name for s in other.services_of(labels)] == ["lpwa"]
+
+
+def test_nobody_who_changes_an_answer_changes_the_next_one() -> None:
+    catalogue = Catalogue((_service("voice", 'service="voice"'),))
+    catalogue.services_of({"service": "voice"}).clear()
+    assert [s.name for s in catalogue.services_of({"service": "voice"})] == ["voice"]
+
+
+def test_no_more_than_so_many_kinds_of_alerts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.catalogue._MOST_REMEMBERED", 10)
+    catalogue = Catalogue((_service("voice", 'equipment=~"ran-.*"'),))
+    for number in range(100):
+        assert [s.name for s in catalogue.services_of({"equipment": f"ran-{number}"})] == ["voice"]
+        assert catalogue.services_of({"equipment": f"core-{number}"}) == []
+        assert len(catalogue._services_of) <= 10
