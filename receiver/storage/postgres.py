@@ -167,6 +167,8 @@ class Postgres:
             "lock_timeout": max(milliseconds, 1),
             "statement_timeout": max(milliseconds * 4, 1000),
             "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+            # a plan that is kept is one for tables as they were then: made while they were empty, it reads all of them for ever
+            "plan_cache_mode": "force_custom_plan",
             # the server's own side of _LIVELINESS: what a lost machine held is free again
             "tcp_keepalives_idle": 10,
             "tcp_keepalives_interval": 5,
