@@ -46,7 +46,7 @@ class Notification(msgspec.Struct, frozen=True):
     learnt: Learnt = "webhook"
 
 
-class AlertEvent(msgspec.Struct, frozen=True):
+class AlertEvent(msgspec.Struct, frozen=True, gc=False):
     """What one notification says of one alert. `ends_at` is None while it fires. `inhibited_by`: fingerprints of other alerts."""
 
     source: Source

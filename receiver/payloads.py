@@ -4,13 +4,14 @@ be right, and by incidents, to derive alerts. Unknown keys are ignored: newer se
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
-from receiver.model import AlertEvent, Source
+from receiver.model import AlertEvent, Learnt, Source
 
 _VERSIONS: dict[Source, str] = {"alertmanager": "4", "grafana": "1"}
 # outside of these no alert happened; year 1 is Go's "no time", year 9999 cannot be told in every time zone
@@ -27,7 +28,7 @@ class Unacceptable(ValueError):
         super().__init__("".join(letter if letter.isprintable() else "?" for letter in short))
 
 
-class _Alert(msgspec.Struct, rename="camel"):
+class _Alert(msgspec.Struct, rename="camel", gc=False):
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
     starts_at: Annotated[datetime, Meta(tz=True)]
@@ -53,15 +54,16 @@ class _Body(msgspec.Struct, rename="camel"):
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-def decode(source: Source, body: bytes) -> list[AlertEvent]:
-    """What the body says of each of its alerts. The group's own status is not looked at: it misleads in mixed groups.
+def decode(source: Source, body: bytes, learnt: Learnt = "webhook") -> list[AlertEvent]:
+    """What the body, which was `learnt` in this way, says of each of its alerts.
 
+    The group's own status is not looked at: it misleads in mixed groups.
     Raises Unacceptable.
     """
     decoded = _decoded(source, body)
     _check_all(decoded, body)
     silences = f"{decoded.external_url.rstrip('/')}/#/silences/new?filter=" if source == "alertmanager" else ""
-    return [_event(source, alert, silences) for alert in decoded.alerts]
+    return [_event(source, alert, silences, learnt) for alert in decoded.alerts]
 
 
 def check(source: Source, body: bytes) -> int:
@@ -111,10 +113,10 @@ def _check_texts(alert: _Alert) -> None:
             raise Unacceptable("an alert holds a NUL character, which no store keeps in texts")
 
 
-def _event(source: Source, alert: _Alert, silences: str) -> AlertEvent:
+def _event(source: Source, alert: _Alert, silences: str, learnt: Learnt) -> AlertEvent:
     """`silences` is where Alertmanager makes a silence for the labels that follow; Grafana gives the whole address itself."""
     ends_at = alert.ends_at.astimezone(UTC) if alert.ends_at and alert.status == "resolved" else None
-    silence = silences + quote(_matchers(alert.labels)) if silences.startswith("http") else alert.silence_url
+    silence = silences + _matchers(alert.labels) if silences.startswith("http") else alert.silence_url
     links = {"__dashboard_url__": alert.dashboard_url, "__panel_url__": alert.panel_url, "__silence_url__": silence}
     # Grafana sends no annotations by such names: they are its own, and stay there
     annotations = (alert.annotations or {}) | {name: url for name, url in links.items() if url}
@@ -127,14 +129,25 @@ def _event(source: Source, alert: _Alert, silences: str) -> AlertEvent:
         starts_at=alert.starts_at.astimezone(UTC),
         ends_at=ends_at,
         generator_url=alert.generator_url,
+        learnt=learnt,
         inhibited_by=alert.inhibited_by,
     )
 
 
 def _matchers(labels: dict[str, str]) -> str:
-    """As Alertmanager writes them: values are quoted, with a backslash before quotes and backslashes."""
-    each = (f'{name}="{value}"' for name, value in ((n, v.replace("\\", r"\\").replace('"', r"\"")) for n, v in labels.items()))
-    return "{" + ",".join(each) + "}"
+    """As Alertmanager writes them in an address: values are quoted, with a backslash before quotes and backslashes."""
+    return "%7B" + "%2C".join([_matcher(name, value) for name, value in labels.items()]) + "%7D"
+
+
+@lru_cache(maxsize=10_000)
+def _matcher(name: str, value: str) -> str:
+    """The same few come again and again, and to quote them takes longer than all else of an alert."""
+    escaped = value.replace("\\", r"\\").replace('"', r"\"")
+    text = f'{name}="{escaped}"'
+    return text.translate(_QUOTED) if text.isascii() else quote(text)
+
+
+_QUOTED = {code: quote(chr(code)) for code in range(128)}
 
 
 def _fingerprint(labels: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
@@ -129,6 +129,16 @@ def test_an_alert_says_where_it_is_silenced_by_all_its_labels() -> None:
     assert address == "https://am.example/x/#/silences/new"
     assert unquote(query) == '{alertname="Core down",note="a\\"b\\\\c&#/{}\u3042"}'
     assert links([msgspec.structs.replace(apps.alert(), annotations=event.annotations)])[0].url.startswith(address)
+
+
+@given(
+    st.dictionaries(st.from_regex(r"[a-z_]{1,5}", fullmatch=True), st.text(st.characters(exclude_characters="\0", codec="utf-8")))
+)
+def test_whatever_its_labels_hold_the_address_of_a_silence_is_one_that_means_them(labels: dict[str, str]) -> None:
+    (event,) = decode("alertmanager", sent_from("https://am.example", **labels))
+    _, _, query = event.annotations["__silence_url__"].partition("?filter=")
+    escaped = {name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in labels.items()}
+    assert query == quote("{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}")
 
 
 @pytest.mark.parametrize("external_url", ["", "javascript:alert(1)", "am:9093"])
