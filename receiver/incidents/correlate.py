@@ -62,9 +62,13 @@ def cause_of(alert: Alert, catalogue: Catalogue) -> str | None:
 
 def equipment_of(alert: Alert) -> tuple[str, str] | None:
     """Label and name of the equipment that an alert points to; None if it names none."""
-    if alert.cause is None or not alert.cause.startswith(_EQUIPMENT):
+    return None if alert.cause is None else equipment_named_by(alert.cause)
+
+
+def equipment_named_by(cause: str) -> tuple[str, str] | None:
+    if not cause.startswith(_EQUIPMENT):
         return None
-    label, _, name = alert.cause.removeprefix(_EQUIPMENT).partition("=")
+    label, _, name = cause.removeprefix(_EQUIPMENT).partition("=")
     return label, name
 
 
@@ -74,6 +78,8 @@ def of_equipment(label: str, name: str) -> str:
 
 def hold_of(alert: Alert, catalogue: Catalogue, default: timedelta) -> timedelta:
     """How long a recovery from this alert must hold: the longest of its services."""
+    if not catalogue.has_own_holds:
+        return default
     holds = [
         default if service.hold_seconds is None else timedelta(seconds=service.hold_seconds)
         for service in services_of(alert, catalogue)
@@ -88,6 +94,7 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
     """
 
     alert: Alert
+    order: Key
     end: datetime | None
     reach: datetime | None
     shared: tuple[str, ...] = ()
@@ -95,10 +102,6 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
     @property
     def start(self) -> datetime:
         return self.alert.starts_at
-
-    @property
-    def order(self) -> Key:
-        return order_of(self.alert)
 
 
 def ends_of(alerts: Iterable[Alert]) -> list[tuple[Alert, datetime | None]]:
@@ -124,6 +127,8 @@ def stretches(
     alerts: Iterable[Alert], catalogue: Catalogue, hold: timedelta, words: Mapping[str, Stated] = MappingProxyType({})
 ) -> list[Stretch]:
     """The alerts that are about a service, each with its end, earliest first. `words`: what persons stated, by incident."""
+    alerts = list(alerts)
+    inhibitors = {inhibitor for alert in alerts for inhibitor in alert.inhibited_by}
     found = []
     for alert, told in ends_of(alerts):
         if alert.cause is not None:
@@ -134,14 +139,20 @@ def stretches(
                 stated_end = word.restored_at if word else None
                 last = max(end, stated_end) if stated_end and alert.starts_at <= stated_end else end
                 reach = last + hold_of(alert, catalogue, hold)
-            found.append(Stretch(alert, end, reach, _shared(alert, catalogue)))
+            found.append(Stretch(alert, order_of(alert), end, reach, _shared(alert, catalogue, inhibitors)))
     return sorted(found, key=attrgetter("order"))
 
 
-def _shared(alert: Alert, catalogue: Catalogue) -> tuple[str, ...]:
+_INHIBITION = "inhibition by "
+
+
+def _shared(alert: Alert, catalogue: Catalogue, inhibitors: AbstractSet[str]) -> tuple[str, ...]:
     """An alert that is inhibited shares this with the one that inhibits it: the operator says that it follows from that one."""
-    labels = (f"{name}={value}" for name in catalogue.equipment.cause_labels if (value := alert.labels.get(name)))
-    return *labels, *(f"inhibition by {inhibitor}" for inhibitor in (*alert.inhibited_by, alert.fingerprint))
+    shared = [f"{name}={value}" for name in catalogue.equipment.cause_labels if (value := alert.labels.get(name))]
+    shared += [_INHIBITION + inhibitor for inhibitor in alert.inhibited_by]
+    if alert.fingerprint in inhibitors:
+        shared.append(_INHIBITION + alert.fingerprint)
+    return tuple(shared)
 
 
 def failures(all_: Sequence[Stretch], parents: Parents, alone: AbstractSet[str] = frozenset()) -> list[list[Stretch]]:
@@ -213,11 +224,13 @@ def _related(all_: Sequence[Stretch], parents: Parents) -> Iterator[_Link]:
     for its in pinned.values():
         yield from (_Link(_BY_PERSON, *pair) for pair in pairwise(its))
     for its in by_alert.values():
-        yield from _chained(its, _ONE_ALERT)
+        if len(its) > 1:
+            yield from _chained(its, _ONE_ALERT)
     for its in by_cause.values():
         yield from _chained(its, _ONE_CAUSE)
     for share, its in by_share.items():
-        if share.startswith("inhibition by ") and not any(share in s.shared[:-1] for s in its):
+        inhibitor = share.removeprefix(_INHIBITION)
+        if inhibitor != share and not any(inhibitor in stretch.alert.inhibited_by for stretch in its):
             continue  # inhibits nothing
         yield from _chained(its, _RELATED)
     for cause, its in by_cause.items():
@@ -251,17 +264,24 @@ def _chained(its: Sequence[Stretch], by: int, steps: int = 0) -> Iterator[_Link]
 
 
 class _Groups:
-    """Union-find over stretches. A group into which a person put something is that person's incident."""
+    """Union-find over stretches, by their places in the order of all; the first leads its group. A group into which a person put
+    something is that person's incident.
+    """
 
     def __init__(self, all_: Sequence[Stretch], alone: AbstractSet[str]) -> None:
         self._all, self._alone = all_, alone
-        self._leader: dict[Key, Key] = {stretch.order: stretch.order for stretch in all_}
-        self._pin = {stretch.order: stretch.alert.incident_id for stretch in all_ if stretch.alert.pinned}
+        self._place = {id(stretch): place for place, stretch in enumerate(all_)}
+        self._leader = list(range(len(all_)))
+        self._pin = {place: stretch.alert.incident_id for place, stretch in enumerate(all_) if stretch.alert.pinned}
 
     def join(self, one: Stretch, other: Stretch) -> None:
-        first, second = sorted((self._of(one), self._of(other)))
+        first, second = self._of(one), self._of(other)
+        if first == second:
+            return
+        if first > second:
+            first, second = second, first
         pins = self._pin.get(first), self._pin.get(second)
-        if first == second or (pins[0] != pins[1] and (None not in pins or not self._alone.isdisjoint(filter(None, pins)))):
+        if pins[0] != pins[1] and (None not in pins or not self._alone.isdisjoint(filter(None, pins))):
             return
         self._leader[second] = first
         if pin := pins[0] or pins[1]:
@@ -277,25 +297,23 @@ class _Groups:
         else:
             self.join(one, other)
 
-    def _of(self, stretch: Stretch) -> Key:
-        key = stretch.order
-        while self._leader[key] != key:
-            self._leader[key] = key = self._leader[self._leader[key]]
-        return key
+    def _of(self, stretch: Stretch) -> int:
+        leader, place = self._leader, self._place[id(stretch)]
+        while (above := leader[place]) != place:
+            leader[place] = place = leader[above]
+        return place
 
     def found(self) -> list[list[Stretch]]:
-        groups: dict[Key, list[Stretch]] = defaultdict(list)
+        groups: dict[int, list[Stretch]] = defaultdict(list)
         for stretch in self._all:
             groups[self._of(stretch)].append(stretch)
-        return sorted(groups.values(), key=lambda its: its[0].order)
+        return list(groups.values())
 
 
 def units_of(its: Iterable[Alert], parents: Parents) -> tuple[str, ...]:
     """The equipment that failed, the first to fail first; without what lies under other equipment that failed."""
-    by_cause: dict[str, str] = {}
-    for alert in its:
-        if equipment := equipment_of(alert):
-            by_cause.setdefault(of_equipment(*equipment), equipment[1])
+    causes = dict.fromkeys(alert.cause for alert in its if alert.cause)
+    by_cause = {cause: equipment[1] for cause in causes if (equipment := equipment_named_by(cause))}
     topmost = tuple(dict.fromkeys(name for cause, name in by_cause.items() if by_cause.keys().isdisjoint(_above(cause, parents))))
     # where what is written down contradicts what was learnt, each may seem to lie under another
     return topmost or tuple(by_cause.values())[:1]

@@ -4,32 +4,36 @@ Whatever is news, the failures it may concern are told apart anew from all that 
 incidents, part one, or open again what was over.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
 from receiver import payloads
 from receiver.catalogue import Catalogue
-from receiver.incidents import correlate, handed_on
+from receiver.incidents import concerned, correlate, handed_on
 from receiver.incidents.correlate import Stretch
 from receiver.incidents.fold import ended_at, fold
 from receiver.incidents.topology import parents_of, related_causes
+from receiver.incidents.uncollected import uncollected
 from receiver.law.wording import clock_time
 from receiver.model import RECEIVER, Alert, AlertEvent, Deed, Incident, Merged, Reopened, Split, Withdrawn
 from receiver.stated import Stated, stated
-from receiver.storage import acts, notifications
+from receiver.storage import acts, notifications, sightings
 from receiver.storage import incidents as store
 from receiver.storage.database import Connection, Database
+from receiver.storage.sightings import Key
 
 FURTHEST_AHEAD = timedelta(days=1)
 """By so much the clock of a sender may be ahead of ours."""
-BATCH = 20
-"""Bodies per transaction: with a hundred alerts in each, nothing can be taken in for a tenth of a second."""
+BATCH = 500
+"""Bodies per transaction at most: with one alert in each it takes less than a tenth of a second. Of large ones it is fewer."""
 
 
+@uncollected()
 def derive_waiting(database: Database, catalogue: Catalogue, hold: timedelta, now: datetime) -> int:
     """Derive a batch of the waiting bodies; how many there were. `hold`: how long a recovery must hold unless its service says."""
     with database.inbox.read() as connection:
@@ -40,11 +44,11 @@ def derive_waiting(database: Database, catalogue: Catalogue, hold: timedelta, no
     refused: dict[int, str] = {}
     for body in bodies:
         try:
-            decoded = payloads.decode(body.source, body.body)
+            decoded = payloads.decode(body.source, body.body, body.learnt)
         except payloads.Unacceptable as error:
             refused[body.id] = str(error)  # taken in by an older version that was less strict
         else:
-            events += ((msgspec.structs.replace(event, learnt=body.learnt), body.received_at) for event in decoded)
+            events += [(event, body.received_at) for event in decoded]
     with database.write() as connection:
         news = _fold_in(connection, events, catalogue)
         _Books(connection, catalogue, hold, now).enter(news)
@@ -61,29 +65,50 @@ def derive_again(
 ) -> None:
     """Tell these incidents' failures apart anew: more is known of what is above their equipment, or a person had a hand in them."""
     its = store.alerts_of(connection, incident_ids)
-    _Books(connection, catalogue, hold, now).enter([alert for alerts in its.values() for alert in alerts if alert.cause])
+    _Books(connection, catalogue, hold, now).enter(_News([alert for alerts in its.values() for alert in alerts if alert.cause], {}))
 
 
-def _fold_in(connection: Connection, events: Iterable[tuple[AlertEvent, datetime]], catalogue: Catalogue) -> list[Alert]:
-    """Keep what the events say of their alerts; those sightings that are new, or whose time or cause is another now."""
+class _News(NamedTuple):
+    """Sightings that are new, or of which something is new that incidents hang on, as they are now. They are not yet stored.
+
+    `stored`: what the store has of those that changed (None: nothing), by their key.
+    """
+
+    alerts: list[Alert]
+    stored: dict[Key, Alert | None]
+
+
+def _fold_in(connection: Connection, events: Iterable[tuple[AlertEvent, datetime]], catalogue: Catalogue) -> _News:
+    """What the events say of their alerts. What no incident hangs on is kept at once, what is news with its incident."""
     events = list(events)
-    known = store.sightings(connection, ((event.source, event.fingerprint) for event, _ in events))
-    before = {key: dict(its) for key, its in known.items()}
-    changed: dict[tuple[str, str, datetime], Alert] = {}
+    known = sightings.sightings(connection, {(event.source, event.fingerprint) for event, _ in events})
+    before: dict[tuple[str, str], Mapping[datetime, Alert]] = {}
+    changed: dict[tuple[str, str], dict[datetime, Alert]] = {}
     for event, said_at in events:
-        its = known.setdefault((event.source, event.fingerprint), {})
-        alert = fold(_not_ahead(event, said_at), said_at, its.get(event.starts_at))
+        key: tuple[str, str] = (event.source, event.fingerprint)
+        starts_at = event.starts_at
+        if key not in changed:
+            before[key], changed[key] = dict(known[key]), {}
+        its = known[key]
+        alert = fold(_not_ahead(event, said_at), said_at, its.get(starts_at))
         # looked at again and again: the catalogue may know its service by now
-        alert = msgspec.structs.replace(alert, cause=alert.cause or correlate.cause_of(alert, catalogue))
-        its[event.starts_at] = changed[event.source, event.fingerprint, event.starts_at] = alert
-    store.save_alerts(connection, changed.values())
-    news: list[Alert] = []
-    for key in dict.fromkeys(key[:2] for key in changed):
-        then, now = _told(before.get(key, {})), _told(known[key])
+        if alert.cause is None and (cause := correlate.cause_of(alert, catalogue)):
+            alert = msgspec.structs.replace(alert, cause=cause)
+        its[starts_at] = changed[key][starts_at] = alert
+    news = _News([], {})
+    others: list[tuple[Alert | None, Alert]] = []
+    for key, its in changed.items():
+        then, now = _told(before[key]), _told(known[key])
         for starts_at, alert in known[key].items():
-            is_homeless = alert.incident_id is None and (*key, starts_at) in changed
-            if alert.cause and (is_homeless or then.get(starts_at) != now[starts_at]):
-                news.append(alert)
+            is_homeless = alert.incident_id is None and starts_at in its
+            if is_news := bool(alert.cause and (is_homeless or then.get(starts_at) != now[starts_at])):
+                news.alerts.append(alert)
+            stored = before[key].get(starts_at)
+            if starts_at in its and is_news:
+                news.stored[correlate.order_of(alert)] = stored
+            elif starts_at in its:
+                others.append((stored, alert))
+    sightings.keep(connection, others)
     return news
 
 
@@ -94,10 +119,14 @@ def _not_ahead(event: AlertEvent, said_at: datetime) -> AlertEvent:
     return msgspec.structs.replace(event, ends_at=max(said_at, event.starts_at))
 
 
-def _told(sightings: dict[datetime, Alert]) -> dict[datetime, tuple[object, ...]]:
+def _told(by_start: Mapping[datetime, Alert]) -> dict[datetime, tuple[object, ...]]:
     """What incidents hang on, of each sighting of an alert: where nothing of it changed there is nothing to do."""
-    its = sightings.values()
+    its = by_start.values()
     return {each.starts_at: (each.inhibited_by, each.cause, ended_at(each, its)) for each in its}
+
+
+Homes = list[tuple[Incident, bool]]
+"""The incident of each failure, and whether it is a new one parted from another."""
 
 
 class _Books:
@@ -112,10 +141,31 @@ class _Books:
         self._words: dict[str, Stated] = {}
         self._reopened: set[str] = set()
 
-    def enter(self, news: Sequence[Alert]) -> None:
-        if not news:
+    def enter(self, new: _News) -> None:
+        if not new.alerts:
             return
-        alerts = self._all_concerned(news)
+        parents, touched, homes = self._told_apart(new.alerts)
+        taken = {home.id for home, _ in homes}
+        kept: list[tuple[Alert | None, Alert]] = []
+        saved: list[Incident] = []
+        for its, (incident, _) in zip(touched, homes, strict=True):
+            units = correlate.units_of((stretch.alert for stretch in its), parents)
+            saved.append(self._brought_up_to(incident, its, units, taken))
+            kept += _kept((stretch.alert for stretch in its), incident.id, new.stored)
+        left = self._left(touched, [incident for incident, _ in homes])
+        closed = [self._closed(part, whole) for part, whole, _ in left if part.id in self._told_of]
+        store.save(self._connection, *saved, *closed)
+        sightings.keep(self._connection, kept)
+        store.forget(self._connection, (part.id for part, _, _ in left if part.id not in self._told_of))
+        self._write_down(touched, homes, [each for each in left if each[0].id in self._told_of])
+
+    def _told_apart(self, news: Sequence[Alert], *, whole: bool = False) -> tuple[correlate.Parents, list[list[Stretch]], Homes]:
+        """The failures that the news are about, as far as anything hangs on their alerts, with the incident of each."""
+        since = min(_since(alert) for alert in news) - self._longest_hold
+        causes = self._causes(news, since)
+        # where alerts hold for different times, or have more in common than their cause, each may decide
+        whole = whole or causes is None or self._catalogue.has_own_holds
+        alerts, of_large = concerned.find(self._connection, news, since, causes, whole=whole)
         parents = parents_of(self._connection, self._catalogue, alerts)
         self._look_up({alert.incident_id for alert in alerts if alert.incident_id})
         dismissed = {id_ for id_, incident in self._known.items() if incident.dismissed}
@@ -123,38 +173,28 @@ class _Books:
         failures = correlate.failures(all_, parents, dismissed)
         touched = _touched(failures, {correlate.order_of(alert) for alert in news})
         homes = self._homes(touched)
-        moved: list[Alert] = []
-        saved: list[Incident] = []
-        for its, (incident, _) in zip(touched, homes, strict=True):
-            units = correlate.units_of((stretch.alert for stretch in its), parents)
-            saved.append(self._brought_up_to(incident, its, units, {home.id for home, _ in homes}))
-            moved += (msgspec.structs.replace(s.alert, incident_id=incident.id) for s in its if s.alert.incident_id != incident.id)
-        left = self._left(touched, [incident for incident, _ in homes])
-        closed = [self._closed(part, whole) for part, whole, _ in left if part.id in self._told_of]
-        store.save(self._connection, *saved, *closed)
-        store.save_alerts(self._connection, moved)
-        store.forget(self._connection, (part.id for part, _, _ in left if part.id not in self._told_of))
-        self._write_down(touched, homes, [each for each in left if each[0].id in self._told_of])
+        if of_large and self._hangs_on_all(of_large, touched, homes):
+            return self._told_apart(news, whole=True)
+        return parents, touched, homes
 
-    def _all_concerned(self, news: Sequence[Alert]) -> list[Alert]:
-        """The alerts near the news in time, and all of the incidents these belong to."""
-        since = min(_since(alert) for alert in news) - self._longest_hold
-        near = store.about_services(self._connection, since, self._causes(news, since))
-        found = {correlate.order_of(alert): alert for alert in (*near, *news)}
-        asked: set[str] = set()
-        while ids := {alert.incident_id for alert in found.values() if alert.incident_id} - asked:
-            asked |= ids
-            for its in store.alerts_of(self._connection, ids).values():
-                found |= {correlate.order_of(alert): alert for alert in its}
-        return list(found.values())
+    def _hangs_on_all(self, of_large: AbstractSet[str], failures: Sequence[list[Stretch]], homes: Homes) -> bool:
+        """Whether alerts of these incidents change their incident, or a person stated when one of them was over."""
+        if any(self._word(id_).restored_at or self._word(id_).is_going_on for id_ in of_large):
+            return True
+        return any(
+            each.alert.incident_id in of_large and each.alert.incident_id != home.id
+            for its, (home, _) in zip(failures, homes, strict=True)
+            for each in its
+        )
 
     def _causes(self, news: Sequence[Alert], since: datetime) -> set[str] | None:
         """The causes that news may concern; None: any, as alerts share labels, or one follows from another."""
-        if self._catalogue.equipment.cause_labels or store.any_inhibited(self._connection, since):
+        is_inhibited = any(alert.inhibited_by for alert in news) or store.any_inhibited(self._connection, since)
+        if self._catalogue.equipment.cause_labels or is_inhibited:
             return None
         return related_causes(self._connection, self._catalogue, news)
 
-    def _homes(self, failures: Sequence[list[Stretch]]) -> list[tuple[Incident, bool]]:
+    def _homes(self, failures: Sequence[list[Stretch]]) -> Homes:
         """The incident of each failure, and whether it is a new one parted from another.
 
         Of several that it was in the one that was opened first stays. One that nobody was told of gives way to a new one, whose id
@@ -163,7 +203,7 @@ class _Books:
         self._look_up({correlate.id_of(its[0].alert) for its in failures})
         told = self._told_of
         pins = [next((each.alert.incident_id for each in its if each.alert.pinned), None) for its in failures]
-        homes: list[tuple[Incident, bool]] = []
+        homes: Homes = []
         # what a person put alerts into is theirs
         taken = {pin for pin in pins if pin}
         for its, pin in zip(failures, pins, strict=True):
@@ -241,7 +281,7 @@ class _Books:
     def _write_down(
         self,
         failures: Sequence[list[Stretch]],
-        homes: Sequence[tuple[Incident, bool]],
+        homes: Homes,
         joined: Sequence[tuple[Incident, Incident, Stretch]],
     ) -> None:
         """What was joined and parted, in the history of both; and what persons stated, as it holds for what they became."""
@@ -279,6 +319,15 @@ class _Books:
 
 
 _NOTHING = Stated()
+
+
+def _kept(its: Iterable[Alert], id_: str, stored: Mapping[Key, Alert | None]) -> Iterator[tuple[Alert | None, Alert]]:
+    """Those of the alerts of this incident that are not yet in the store as they are, with what the store has of them."""
+    for alert in its:
+        before = stored.get(correlate.order_of(alert), alert)
+        now = alert if alert.incident_id == id_ else msgspec.structs.replace(alert, incident_id=id_)
+        if now is not before:
+            yield before, now
 
 
 def _touched(failures: Sequence[list[Stretch]], news: AbstractSet[correlate.Key]) -> list[list[Stretch]]:

@@ -22,29 +22,36 @@ _HOW: tuple[Learnt, ...] = ("act", "webhook", "alertmanager_api", "rule_series")
 
 def fold(event: AlertEvent, said_at: datetime, known: Alert | None) -> Alert:
     """The sighting with this event in it, heard at `said_at`; `known` is the same one (same startsAt) as known so far."""
-    sighting = known or Alert(
-        source=event.source,
-        fingerprint=event.fingerprint,
-        starts_at=event.starts_at,
-        ends_at=None,
-        labels=event.labels,
-        annotations=event.annotations,
-        generator_url=event.generator_url,
-        learnt=event.learnt,
-    )
-    sighting = msgspec.structs.replace(
-        sighting,
-        learnt=min(sighting.learnt, event.learnt, key=_HOW.index),
-        # the rules' own series have neither
-        annotations=sighting.annotations or event.annotations,
-        generator_url=sighting.generator_url or event.generator_url,
-        inhibited_by=tuple(sorted({*sighting.inhibited_by, *event.inhibited_by})),
-    )
-    if event.ends_at is None:
-        return msgspec.structs.replace(sighting, fired_at=_later(sighting.fired_at, said_at))
+    fires = event.ends_at is None
+    if known is None:
+        return Alert(
+            source=event.source,
+            fingerprint=event.fingerprint,
+            starts_at=event.starts_at,
+            ends_at=event.ends_at,
+            labels=event.labels,
+            annotations=event.annotations,
+            generator_url=event.generator_url,
+            fired_at=said_at if fires else None,
+            resolved_at=None if fires else said_at,
+            learnt=event.learnt,
+            inhibited_by=_together((), event.inhibited_by),
+        )
     return msgspec.structs.replace(
-        sighting, ends_at=_later(sighting.ends_at, event.ends_at), resolved_at=_later(sighting.resolved_at, said_at)
+        known,
+        ends_at=known.ends_at if event.ends_at is None else _later(known.ends_at, event.ends_at),
+        fired_at=_later(known.fired_at, said_at) if fires else known.fired_at,
+        resolved_at=known.resolved_at if fires else _later(known.resolved_at, said_at),
+        learnt=known.learnt if known.learnt == event.learnt else min(known.learnt, event.learnt, key=_HOW.index),
+        # the rules' own series have neither
+        annotations=known.annotations or event.annotations,
+        generator_url=known.generator_url or event.generator_url,
+        inhibited_by=_together(known.inhibited_by, event.inhibited_by),
     )
+
+
+def _together(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*some, *others})) if others else some
 
 
 def ended_at(sighting: Alert, sightings: Collection[Alert]) -> datetime | None:
@@ -54,6 +61,8 @@ def ended_at(sighting: Alert, sightings: Collection[Alert]) -> datetime | None:
     """
     if _is_over(sighting, sighting):
         return sighting.ends_at
+    if len(sightings) == 1:
+        return None  # itself
     return min(
         (s.ends_at for s in sightings if s.ends_at and s.ends_at >= sighting.starts_at and _is_over(sighting, s)), default=None
     )

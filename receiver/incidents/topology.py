@@ -46,7 +46,7 @@ def parents_of(connection: Connection, catalogue: Catalogue, alerts: Iterable[Al
 def _named(catalogue: Catalogue, alerts: Iterable[Alert]) -> dict[str, set[str]]:
     """The equipment that these alerts name, by the label that names it."""
     by_label: dict[str, set[str]] = {}
-    for alert in alerts:
-        if equipment := correlate.equipment_of(alert):
+    for cause in {alert.cause for alert in alerts if alert.cause}:
+        if equipment := correlate.equipment_named_by(cause):
             by_label.setdefault(equipment[0], set()).add(equipment[1])
     return by_label

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any, get_args
 
@@ -11,7 +10,9 @@ import msgspec
 from sqlalchemy import BindParameter, Connection, Row, bindparam, delete, func, insert, literal, select, update
 
 from receiver.model import Alert, Assessment, Conclusion, Incident, IncidentState, Learnt, Source
-from receiver.storage.tables import BEGINNING, Moment, acts, alerts, assessments, chunks, incidents
+from receiver.storage.sightings import about_services as about_services
+from receiver.storage.sightings import sightings as sightings
+from receiver.storage.tables import Moment, acts, alerts, assessments, chunks, incidents
 from receiver.storage.upsert import upsert
 
 _JSON = msgspec.json.Encoder()
@@ -22,19 +23,6 @@ _CONCLUSION = msgspec.json.Decoder(Conclusion)
 _ALERTS = select(*(alerts.c[name] for name in Alert.__struct_fields__))
 _INCIDENTS = select(*(incidents.c[name] for name in Incident.__struct_fields__))
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-
-# not as pairs: for these SQLite reads the whole table
-_SIGHTINGS = _ALERTS.where(alerts.c.source == bindparam("its_source"), alerts.c.fingerprint.in_(bindparam("its", expanding=True)))
-
-
-def sightings(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[datetime, Alert]]:
-    """All known sightings of the alerts with these (source, fingerprint), by their startsAt."""
-    found: dict[tuple[str, str], dict[datetime, Alert]] = defaultdict(dict)
-    for source, its_keys in groupby(sorted(set(keys)), key=itemgetter(0)):
-        for chunk in chunks([fingerprint for _, fingerprint in its_keys]):
-            for row in connection.execute(_SIGHTINGS, {"its_source": source, "its": list(chunk)}):
-                found[row.source, row.fingerprint][row.starts_at] = _alert(row)
-    return found
 
 
 def save_alerts(connection: Connection, changed: Iterable[Alert]) -> None:
@@ -58,25 +46,6 @@ def alerts_of(connection: Connection, incident_ids: Iterable[str]) -> dict[str, 
         for row in connection.execute(_ALERTS_OF, {"ids": list(chunk)}).all():
             found[row.incident_id].append(_alert(row))
     return found
-
-
-# what was said to fire after its end, and not to be over since, may fire for long without a word
-_AGAIN = (alerts.c.fired_at > alerts.c.ends_at) & (alerts.c.fired_at > BEGINNING)
-_SINCE: BindParameter[datetime] = bindparam("since")
-_RECENT = alerts.c.ends_at.is_(None) | (alerts.c.ends_at >= _SINCE) | (alerts.c.fired_at >= _SINCE) | _AGAIN
-_ABOUT_SERVICES = _ALERTS.where(alerts.c.cause.is_not(None), _RECENT)
-_OF_CAUSES = _ALERTS.where(alerts.c.cause.in_(bindparam("causes", expanding=True)), _RECENT)
-
-
-def about_services(connection: Connection, since: datetime, causes: Iterable[str] | None = None) -> list[Alert]:
-    """The alerts about services of the catalogue that fire, or were not over at `since`; all of them, or those of these causes."""
-    if causes is None:
-        return [_alert(row) for row in connection.execute(_ABOUT_SERVICES, {"since": since})]
-    return [
-        _alert(row)
-        for chunk in chunks(sorted(set(causes)))
-        for row in connection.execute(_OF_CAUSES, {"since": since, "causes": list(chunk)})
-    ]
 
 
 def any_inhibited(connection: Connection, since: datetime) -> bool:

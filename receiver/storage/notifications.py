@@ -9,6 +9,8 @@ from receiver.model import Learnt, Notification, Source
 from receiver.storage.tables import notifications as table
 from receiver.storage.upsert import upsert
 
+MOST_BYTES = 4 * 2**20
+"""Of bodies that are read at once; a single one may be larger."""
 MOST_REFUSED = 1000
 """Refused bodies that are kept, the latest: whoever sends what can never be right may do so for ever."""
 
@@ -48,17 +50,31 @@ def refuse(connection: Connection, source: Source, received_at: datetime, body: 
 
 
 # built once: it is asked at each step of a replay at which something came
-_WAITING = (
-    select(table)
+_SIZES = (
+    select(table.c.id, func.length(table.c.body))
     .where(table.c.derived_at.is_(None), table.c.refused.is_(None))
     .order_by(table.c.id)
     .limit(bindparam("limit", type_=Integer))
 )
+_WAITING = (
+    select(table)
+    .where(table.c.id.between(bindparam("first"), bindparam("last")), table.c.derived_at.is_(None), table.c.refused.is_(None))
+    .order_by(table.c.id)
+)
 
 
 def waiting(connection: Connection, limit: int) -> list[Notification]:
-    """The oldest accepted bodies from which no alerts were derived yet."""
-    rows = connection.execute(_WAITING, {"limit": limit})
+    """The oldest accepted bodies from which no alerts were derived yet: so many, of no more than MOST_BYTES but for the first."""
+    sizes = connection.execute(_SIZES, {"limit": limit}).all()
+    if not sizes:
+        return []
+    last, total = sizes[0]
+    for id_, size in sizes[1:]:
+        total += size
+        if total > MOST_BYTES:
+            break
+        last = id_
+    rows = connection.execute(_WAITING, {"first": sizes[0][0], "last": last})
     return [Notification(row.id, row.source, row.received_at, row.body, learnt=row.learnt) for row in rows]
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from receiver.model import Remembered
-from receiver.storage import deliveries, incidents, notifications, topology
+from receiver.storage import deliveries, incidents, notifications, sightings, topology
 from receiver.storage.database import Database
 from tests.apps import alert, incident
 from tests.samples import ASSESSED_AT as NOW
@@ -84,7 +84,7 @@ QUERIES: dict[str, tuple[Callable[[Connection], object], str]] = {
         "SEARCH alerts USING INDEX alerts_by_end (ends_at>?)",
     ),
     "alerts of some causes that were not over": (
-        lambda c: incidents.about_services(c, NOW, ["c1", "c2"]),
+        lambda c: sightings.near(c, NOW, ["c1", "c2"], (), {}),
         "SEARCH alerts USING INDEX alerts_of_cause (cause=?)",
     ),
     "an inhibited alert": (lambda c: incidents.any_inhibited(c, NOW), "USING INDEX alerts_inhibited"),
