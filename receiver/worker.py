@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.dispatcher import Dispatcher
@@ -37,6 +37,9 @@ TICK_SECONDS = Histogram(
     "art58_tick_seconds", "Time to assess all living incidents", buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30)
 )
 ASSESSMENTS = Counter("art58_assessments_total", "Assessments appended", ["verdict"])
+LEADER = Gauge(
+    "art58_leader", "Whether the worker of this receiver judges (1) or delivers only (0)", multiprocess_mode="livemostrecent"
+)
 
 log = structlog.get_logger()
 
@@ -86,8 +89,12 @@ class Worker:
         ]
 
     def _leads(self) -> bool:
-        """Whether this worker may judge; one that begins to knows nothing of what the others did."""
-        leads = self._database.leads()
+        """Whether this worker may judge; one that begins to knows nothing of what the others did. Raises StoreUnavailable."""
+        leads = False
+        try:
+            leads = self._database.leads()
+        finally:
+            LEADER.set(leads)
         if leads != self._led:
             log.info("this receiver judges from now on" if leads else "another receiver judges from now on; this one delivers")
             self._led, self._reconciled_at, self._next_tick = leads, None, None
