@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 from flask.testing import FlaskClient
 
 from receiver.catalogue import Catalogue, Service
@@ -107,6 +108,15 @@ class App:
             incidents.save_alerts(connection, alerts)
             for assessment in assessments:
                 incidents.append(connection, assessment)
+
+    def lose_store(self) -> None:
+        """From now on it is not there."""
+        if self.settings.database_file:
+            self.file.unlink()
+            return
+        server, _, name = self.settings.database.rpartition("/")
+        with psycopg.connect(f"{server.replace('art58@', 'admin@')}/postgres", autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     @property
     def inbox(self) -> Path:

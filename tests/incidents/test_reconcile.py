@@ -31,6 +31,8 @@ from tests.fakes.prometheus import FakePrometheus
 from tests.programs import PEERS
 from tests.receiver import Receiver
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 # the rules are evaluated live: their last evaluation lies after all samples
 NOW = int(time.time()) // 15 * 15 - 15
 T = datetime.fromtimestamp(NOW, UTC)
@@ -542,6 +544,7 @@ def test_an_alert_that_no_store_can_keep_takes_none_with_it(house: House, peer: 
     assert house.alerts("nul") == house.alerts("old") == []
 
 
+@pytest.mark.parametrize("each_store", ["sqlite"], indirect=True)
 def test_ten_thousand_active_alerts_take_a_few_seconds_and_bodies_stay_small(tmp_path: Path) -> None:
     alerts = [active(f"ran-{number}", 100) for number in range(10_000)]
     with FakePrometheus() as fake, Peer(*alerts) as peer, House(tmp_path, fake.url, peer.url) as house:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ BODY = CAPTURED.read_bytes()
 ALERTMANAGER, GRAFANA = "/webhook/alertmanager", "/webhook/grafana"
 GRAFANA_BODY = BODY.replace(b'"version": "4"', b'"version": "1"')
 CAP_DAC_OVERRIDE = 1 << 1
+on_each_store = pytest.mark.usefixtures("each_store")
 
 
 @pytest.fixture
@@ -41,7 +43,10 @@ def basic(username: str, password: str) -> dict[str, str]:
 
 
 def stored(app: App) -> list[tuple[str, bytes, str | None]]:
-    """What another process finds in the file."""
+    """What another process finds in the store."""
+    if not app.settings.database_file:
+        with psycopg.connect(app.settings.database) as there:
+            return there.execute("SELECT source, body, refused FROM notifications ORDER BY id").fetchall()
     with closing(sqlite3.connect(app.inbox)) as connection:
         return connection.execute("SELECT source, body, refused FROM notifications ORDER BY id").fetchall()
 
@@ -55,6 +60,7 @@ def said(response: TestResponse) -> Any:
     return response.get_json()
 
 
+@on_each_store
 def test_a_notification_is_answered_200_when_its_very_bytes_are_in_the_store(app: App) -> None:
     before = counted("alertmanager", "stored")
 
@@ -69,6 +75,7 @@ def test_a_notification_is_answered_200_when_its_very_bytes_are_in_the_store(app
     assert (waiting.body, waiting.received_at) == (BODY, app.clock.now)
 
 
+@on_each_store
 def test_the_same_notification_again_is_stored_again_as_nothing_is_judged_here(app: App) -> None:
     assert {app.client.post(ALERTMANAGER, data=BODY, headers=BEARER).status_code for _ in range(2)} == {200}
     assert len(stored(app)) == 2
@@ -129,6 +136,7 @@ def test_no_credentials_whatever_break_the_gate(app: App, header: str | bytes) -
     assert app.client.post(ALERTMANAGER, data=BODY, headers={"Authorization": text}).status_code == 401
 
 
+@on_each_store
 def test_a_body_that_can_never_be_right_is_refused_kept_and_counted(app: App) -> None:
     before = counted("alertmanager", "refused")
 
@@ -143,6 +151,7 @@ def test_a_body_that_can_never_be_right_is_refused_kept_and_counted(app: App) ->
     assert (refused.source, refused.body, refused.refused) == ("alertmanager", b'{"version": "4"}', said(response)["error"])
 
 
+@on_each_store
 def test_of_a_refused_body_only_the_beginning_is_kept(app: App) -> None:
     assert app.client.post(ALERTMANAGER, data=b"x" * 1_000_000, headers=BEARER).status_code == 400
     ((_, body, _),) = stored(app)
@@ -154,12 +163,14 @@ def refused(app: App, limit: int = 10) -> list[Notification]:
         return notifications.refused(connection, limit)
 
 
+@on_each_store
 def test_refused_bodies_are_listed_newest_first(app: App) -> None:
     for body in (b"1", b"2", b"3"):
         app.client.post(ALERTMANAGER, data=body, headers=BEARER)
     assert [notification.body for notification in refused(app, 2)] == [b"3", b"2"]
 
 
+@on_each_store
 def test_a_refused_body_that_comes_again_is_counted_and_becomes_the_latest(app: App) -> None:
     first = app.clock.now
     for body in (b"1", b"2", b"1"):
@@ -171,6 +182,7 @@ def test_a_refused_body_that_comes_again_is_counted_and_becomes_the_latest(app: 
     ]
 
 
+@on_each_store
 def test_the_same_body_is_kept_for_each_source_and_each_reason(app: App) -> None:
     for source, reason in (("alertmanager", "a"), ("alertmanager", "b"), ("grafana", "a")):
         with app.database.inbox.write() as connection:
@@ -178,6 +190,7 @@ def test_the_same_body_is_kept_for_each_source_and_each_reason(app: App) -> None
     assert [it.times for it in refused(app)] == [1, 1, 1]
 
 
+@on_each_store
 def test_the_latest_thousand_refused_bodies_are_kept_and_what_was_taken_in_stays(app: App) -> None:
     assert app.client.post(ALERTMANAGER, data=BODY, headers=BEARER).status_code == 200
     with app.database.inbox.write() as connection:
@@ -195,6 +208,7 @@ def test_the_latest_thousand_refused_bodies_are_kept_and_what_was_taken_in_stays
 UNANNOUNCED = {"environ_overrides": {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}}
 
 
+@on_each_store
 @pytest.mark.parametrize("options", [{}, UNANNOUNCED], ids=["announced", "unannounced"])
 def test_a_body_over_the_limit_is_refused_the_setting_is_named_and_its_beginning_kept(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
@@ -218,6 +232,7 @@ def test_a_body_over_the_limit_is_refused_the_setting_is_named_and_its_beginning
     assert [it.times for it in refused(app)] == [2]
 
 
+@on_each_store
 @pytest.mark.parametrize("options", [{}, UNANNOUNCED], ids=["announced", "unannounced"])
 def test_a_body_of_just_the_limit_is_taken_in(tmp_path: Path, options: dict[str, Any]) -> None:
     app = App(tmp_path, max_body_mib=1)

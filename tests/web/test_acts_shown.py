@@ -26,6 +26,8 @@ from tests.apps import BEARER, App, alert, incident
 from tests.samples import RESTORED_AT, STARTED_AT, assessment
 from tests.web.test_pages import HOSTILE, Seen, page
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 
 @pytest.fixture
 def app(tmp_path: Path) -> App:

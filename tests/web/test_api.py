@@ -11,6 +11,8 @@ from receiver.storage import incidents
 from tests.apps import BEARER, App, incident
 from tests.samples import ASSESSED_AT, RESTORED_AT, STARTED_AT, assessment
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 PATH = "/api/v1/incidents"
 
 
@@ -242,6 +244,6 @@ def test_more_incidents_than_one_answer_holds_are_cut_at_the_oldest(app: App) ->
 
 
 def test_a_store_that_cannot_be_read_is_told_as_503_in_json(four: App) -> None:
-    four.file.unlink()
+    four.lose_store()
     response = four.client.get(PATH, headers=BEARER)
     assert (response.status_code, list(response.get_json())) == (503, ["error"])

@@ -17,6 +17,8 @@ from tests.apps import BEARER, App, incident
 from tests.samples import RESTORED_AT, STARTED_AT, assessment
 from tests.web.test_pages import HOSTILE, Seen, give_up, opened
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 
 @pytest.fixture
 def app(tmp_path: Path) -> App:

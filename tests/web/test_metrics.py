@@ -23,6 +23,8 @@ from receiver.storage import deliveries, heartbeat, notifications
 from tests.apps import BEARER, App, incident
 from tests.samples import ASSESSED_AT, RESTORED_AT, STARTED_AT, assessment
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 ROOT = Path(__file__).parents[2]
 ADDED_BY_PROMETHEUS = {"job", "instance"}
 
@@ -168,6 +170,7 @@ def test_queries_that_failed_are_counted(app: App) -> None:
     assert counted() == {("ok",): before["ok",], ("failed",): before["failed",] + 1}
 
 
+@pytest.mark.parametrize("each_store", ["sqlite"], indirect=True)
 def test_what_several_processes_counted_is_told_as_one(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     counting = """if True:
@@ -188,5 +191,5 @@ def test_what_several_processes_counted_is_told_as_one(app: App, tmp_path: Path,
 
 
 def test_a_store_that_cannot_be_read_gives_no_half_figures(app: App) -> None:
-    app.file.unlink()
+    app.lose_store()
     assert app.client.get("/metrics").status_code == 503

@@ -7,6 +7,8 @@ import pytest
 
 from tests.apps import BEARER, App
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 PATH = "/api/v1/refused"
 
 
