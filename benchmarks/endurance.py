@@ -29,6 +29,8 @@ from sqlalchemy import func, select
 from benchmarks.frame import machine, scratch, table
 from benchmarks.outages import Outages, Unit
 from benchmarks.senders import Sender, Sent, alert, body_of
+from benchmarks.store import opened
+from benchmarks.store import option as store_option
 from benchmarks.tree import SERVICES, address, configured, processes, pss_mib
 from examples.peers import Server, fetch
 from receiver.cli import config, supervisor
@@ -55,8 +57,12 @@ OUTAGES = (0.21, 0.48, 0.83)
 """Where in the week the great outages are."""
 OUTAGE_UNITS = 150
 MOST_SAMPLES, LEAST_SAMPLE_SECONDS = 240, 3
-WARM = 1 / 7
+WARM = 1 / 4
 """What is seen in this first part of the time is left out of the slopes: caches and pools fill."""
+FLAT = 0.05
+"""Memory is flat if it grows by less than this part of itself in a week; a tick, if 1,000 incidents more make it longer by less."""
+BOUNDED = 1.25
+"""The store is bounded if an incident of the second half takes at most so many times as much of it as one of the first."""
 PASSWORD = "not-for-anyone's-eyes"  # noqa: S105 - of a stand-in
 
 
@@ -245,13 +251,20 @@ class _Look:
             day=(self._clock() - self._began) / DAY,
             web_mib=_memory(self._web),
             worker_mib=_memory(self._worker),
-            store_mib=sum(file.stat().st_size for file in self._data.glob("*.db*")) / 2**20,
+            store_mib=self._stored() / 2**20,
             tick_s=(seconds - before[0]) / max(1, ticks - before[1]),
             ticks=ticks - before[1],
             living=living,
             incidents=every,
             waiting=waiting,
         )
+
+    def _stored(self) -> int:
+        """Bytes."""
+        if self._database.is_sqlite:
+            return sum(file.stat().st_size for file in self._data.glob("*.db*"))
+        with self._database.read() as connection:
+            return int(connection.execute(select(func.pg_database_size(func.current_database()))).scalar_one())
 
     def _ticks(self) -> tuple[float, int]:
         """Seconds of all ticks so far, and how many there were."""
@@ -289,11 +302,13 @@ def work(part: str, file: Path, clock: Clock) -> int:
 
 
 def figures_of(samples: Sequence[Sample]) -> dict[str, float]:
+    """Slopes over what is warm, and what they come to: `memory_flat`, `store_bounded`, `tick_flat`."""
     warm = samples[round(len(samples) * WARM) :]
     ticked = [one for one in warm if one.ticks]
     days = [one.day for one in warm]
     memory = [one.memory_mib for one in warm]
-    return {
+    halves = warm[: len(warm) // 2], warm[len(warm) // 2 :]
+    figures = {
         "samples": len(samples),
         "memory_mib_first": round(_median(memory[: len(memory) // 6 + 1]), 1),
         "memory_mib_last": round(_median(memory[-len(memory) // 6 :]), 1),
@@ -304,6 +319,7 @@ def figures_of(samples: Sequence[Sample]) -> dict[str, float]:
         "worker_mib_per_day": round(_slope(days, [one.worker_mib for one in warm]), 3),
         "store_mib": round(samples[-1].store_mib, 1),
         "store_mib_per_day": round(_slope(days, [one.store_mib for one in warm]), 2),
+        **{f"store_kib_per_incident_{n}": round(_store_kib_per_incident(half), 2) for n, half in zip((1, 2), halves, strict=True)},
         "incidents": samples[-1].incidents,
         "living_most": max(one.living for one in samples),
         "ticks": sum(one.ticks for one in samples),
@@ -312,6 +328,15 @@ def figures_of(samples: Sequence[Sample]) -> dict[str, float]:
         "tick_ms_per_1000_incidents": round(1_000_000 * _slopes(ticked)[1], 3),
         "waiting_last": samples[-1].waiting,
     }
+    return figures | {
+        "memory_flat": figures["memory_mib_per_day"] * 7 < FLAT * _median(memory),
+        "store_bounded": figures["store_kib_per_incident_2"] <= BOUNDED * figures["store_kib_per_incident_1"],
+        "tick_flat": figures["tick_ms_per_1000_incidents"] < FLAT * figures["tick_ms"],
+    }
+
+
+def _store_kib_per_incident(samples: Sequence[Sample]) -> float:
+    return 1024 * _slope([one.incidents for one in samples], [one.store_mib for one in samples])
 
 
 def _median(values: Sequence[float]) -> float:
@@ -340,18 +365,18 @@ def _alone(one: Sequence[float], other: Sequence[float], values: Sequence[float]
 @click.option("--minutes", type=click.FloatRange(0.1, 24 * 60), default=60, show_default=True, help="How long it takes.")
 @click.option("--days", type=click.FloatRange(0.05, 60), default=7, show_default=True, help="How long it is made of.")
 @click.option("--seed", default=58, show_default=True, help="Of the failures.")
-@click.option("--store", help="Address of the store; default: a SQLite file.")
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
 @click.option("--part", type=click.Choice(["web", "worker"]), hidden=True)
 @click.option("--config", "file", type=Path, hidden=True)
 @click.option("--began", type=float, hidden=True)
 @click.option("--speed", type=float, hidden=True)
-def main(minutes: float, days: float, seed: int, store: str | None, as_json: bool, part: str | None, **its: Any) -> None:
+def main(minutes: float, days: float, seed: int, store: str, as_json: bool, part: str | None, **its: Any) -> None:
     if part:
         sys.exit(work(part, its["file"], Clock(its["began"], its["speed"])))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with scratch() as folder:
-        samples = run(minutes, days, seed, folder, store, lambda text: click.echo(text, err=True))
+    with scratch() as folder, opened(store, folder) as its_store:
+        samples = run(minutes, days, seed, folder, its_store.url, lambda text: click.echo(text, err=True))
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy") | {"sqlite": sqlite3.sqlite_version}
     figures = figures_of(samples) | {"minutes": minutes, "days": days}
     click.echo(", ".join(f"{what} {figure}" for what, figure in ran_on.items()))

@@ -1,4 +1,4 @@
-"""Random kill -9 of a web process, gunicorn's master, the worker, or all of it, while alerts come in: what becomes of them?
+"""Random kill -9 of a web process, gunicorn's master, the worker, all of it, or PostgreSQL, under load: what becomes of the alerts?
 
 Every alert that was answered 200 is to be in the store with its incident, every incident assessed, and every ticket made once. The
 ticket system is the stand-in of the tests, which makes as many tickets as it is asked for. The claim of a killed worker on a ticket
@@ -25,17 +25,20 @@ from sqlalchemy import select
 from benchmarks.frame import machine, scratch, table
 from benchmarks.outages import Outages, Unit
 from benchmarks.senders import Sender, Sent, alert, body_of
+from benchmarks.store import Store, opened
+from benchmarks.store import option as store_option
 from benchmarks.tree import address, configured, kill, processes, serving
 from examples.peers import Server
 from receiver.cli import config
 from receiver.cli.supervisor import targets
 from receiver.delivery.dispatcher import Dispatcher
 from receiver.storage import deliveries
-from receiver.storage.database import Database
+from receiver.storage.database import Database, StoreUnavailable
 from receiver.storage.tables import alerts, assessments, incidents
 from receiver.storage.tables import deliveries as owed_table
 from tests.fakes.faults import Fault
 from tests.fakes.servicenow import FakeServiceNow
+from tests.postgres import PostgresServer
 
 PASSWORD = "not-for-anyone's-eyes"  # noqa: S105 - of a stand-in
 SENDERS = 4
@@ -52,11 +55,16 @@ SLOW_SHARE, SLOW_SECONDS = 0.7, 0.2
 """Of the calls to the ticket system so many take so long after their work is done: then a kill finds some half made."""
 AIMED_SHARE, AIMED_SECONDS = 0.5, 3.0
 """So many of the worker's deaths wait, for so long at most, until a ticket has just been made: by chance few would hit one."""
+DOWN_SECONDS = 0.5
+"""So long at most PostgreSQL is away after it was killed, besides what it needs to start."""
 CLAIM_OVER = timedelta(minutes=2)
 SETTLE_SECONDS = 60
 
-Victim = Literal["web", "master", "worker", "tree"]
+Victim = Literal["web", "master", "worker", "tree", "server", "backend"]
 VICTIMS: tuple[Victim, ...] = get_args(Victim)
+OF_POSTGRESQL: tuple[Victim, ...] = ("server", "backend")
+MAKES_TICKETS: tuple[Victim, ...] = ("worker", "tree", *OF_POSTGRESQL)
+"""Whose death may part a ticket from what is remembered of it."""
 
 
 class Load:
@@ -113,31 +121,53 @@ class Load:
 
 
 class Killer:
-    """Chooses its victims by chance, every kind of them equally often in the long run, and starts again what nobody else would."""
+    """Chooses its victims by chance, every kind of them equally often in the long run, and starts again what nobody else would.
 
-    def __init__(self, server: Server, seed: int, tickets: Sized) -> None:
+    `postgres` is the server that is killed, too; None where there is none, or it is not ours.
+    """
+
+    def __init__(self, server: Server, seed: int, tickets: Sized, postgres: PostgresServer | None) -> None:
         self._server, self._chance = server, random.Random(seed)  # noqa: S311 - no secret depends on it
-        self._tickets = tickets
+        self._tickets, self._postgres = tickets, postgres
+        self.victims = tuple(victim for victim in VICTIMS if postgres or victim not in OF_POSTGRESQL)
         self.kills: Counter[str] = Counter()
         self._left: list[Victim] = []
 
     def strike(self) -> None:
-        assert self._server.process is not None  # noqa: S101 - for the type checker
-        there = processes(self._server.process.pid)
+        """Kill one that is there: whoever was killed a moment ago may not have been started again."""
         if not self._left:
-            self._left = self._chance.sample(VICTIMS, len(VICTIMS))
-        # one that was killed a moment ago may not have been started again
-        victim = next((victim for victim in self._left if victim == "tree" or victim in there.values()), None)
+            self._left = self._chance.sample(self.victims, len(self.victims))
+        victim = next((victim for victim in self._left if self._there(victim)), None)
         if victim is None:
             return
         self._left.remove(victim)
-        if victim in ("worker", "tree") and self._chance.random() < AIMED_SHARE:
+        if victim in MAKES_TICKETS and self._chance.random() < AIMED_SHARE:
             self._wait_for_a_ticket()
-        kill([*there] if victim == "tree" else [self._chance.choice([pid for pid, role in there.items() if role == victim])])
-        self.kills[victim] += 1
-        if victim == "tree":
+        there = self._there(victim)
+        if victim == "server":
+            self._kill_server()
+        elif victim == "tree":
+            kill(there)
             self._server.kill()
             self._server.start()
+        elif there:
+            kill([self._chance.choice(there)])
+        else:
+            return
+        self.kills[victim] += 1
+
+    def _there(self, victim: Victim) -> list[int]:
+        """The processes of which one may be killed, or all."""
+        assert self._server.process is not None  # noqa: S101 - for the type checker
+        if victim in OF_POSTGRESQL:
+            return self._postgres.backends() if self._postgres else []
+        return [pid for pid, role in processes(self._server.process.pid).items() if victim in ("tree", role)]
+
+    def _kill_server(self) -> None:
+        assert self._postgres is not None  # noqa: S101 - for the type checker
+        self._postgres.kill()
+        time.sleep(self._chance.uniform(0, DOWN_SECONDS))
+        self._postgres.start()
 
     def _wait_for_a_ticket(self) -> None:
         before, deadline = len(self._tickets), time.monotonic() + AIMED_SECONDS
@@ -148,7 +178,7 @@ class Killer:
         time.sleep(self._chance.uniform(*PAUSES))
 
 
-def run(kills: int, seed: int, folder: Path, store: str | None, say: Callable[[str], None]) -> dict[str, Any]:
+def run(kills: int, seed: int, folder: Path, store: Store, say: Callable[[str], None]) -> dict[str, Any]:
     begin = time.monotonic()
     with ExitStack() as stack:
         network = stack.enter_context(Outages())
@@ -157,25 +187,25 @@ def run(kills: int, seed: int, folder: Path, store: str | None, say: Callable[[s
         (folder / "password").write_text(PASSWORD)
         ticket = {"kind": "servicenow", "name": "now", "url": desk.url, "user": "art58", "password": {"file": "password"}}
         file = configured(
-            folder, network.url, store, hold_seconds=HOLD_SECONDS, tick_seconds=1, tickets=[ticket | {"per_minute": 100_000}]
+            folder, network.url, store.url, hold_seconds=HOLD_SECONDS, tick_seconds=1, tickets=[ticket | {"per_minute": 100_000}]
         )
         server = serving(file)
         stack.callback(server.kill)
         server.start()
-        load, killer = Load(server.url, network), Killer(server, seed, desk.incidents)
+        load, killer = Load(server.url, network), Killer(server, seed, desk.incidents, store.server)
         while killer.kills.total() < kills:
             killer.rest()
             killer.strike()
             say(f"{killer.kills.total()} kills, {len(load.sent.seconds)} bodies answered 200, {len(desk.incidents)} tickets")
         load.stop()
-        with closing(Database(address(folder, store))) as database:
+        with closing(Database(address(folder, store.url))) as database:
             seconds = settled(database, load)
             server.kill()
             desk.misbehave(0, seed)
             deliver_the_rest(database, file)
             return {
                 "kills": killer.kills.total(),
-                **{f"kills_{victim}": killer.kills[victim] for victim in VICTIMS},
+                **{f"kills_{victim}": killer.kills[victim] for victim in killer.victims},
                 "answered": len(load.sent.seconds),
                 "unanswered": load.sent.refused + load.sent.broken,
                 **found(database, load),
@@ -188,9 +218,16 @@ def run(kills: int, seed: int, folder: Path, store: str | None, say: Callable[[s
 def settled(database: Database, load: Load) -> float:
     """Seconds until all that was answered is derived and assessed; it need not ever be: then something was lost."""
     begin = time.monotonic()
-    while any(found(database, load).values()) and time.monotonic() - begin < SETTLE_SECONDS:
+    while _lacks(database, load) and time.monotonic() - begin < SETTLE_SECONDS:
         time.sleep(0.2)
     return time.monotonic() - begin
+
+
+def _lacks(database: Database, load: Load) -> bool:
+    try:
+        return any(found(database, load).values())
+    except StoreUnavailable:
+        return True  # it recovers from the last kill
 
 
 def found(database: Database, load: Load) -> dict[str, int]:
@@ -250,13 +287,13 @@ def tickets(database: Database, made: dict[str, dict[str, Any]]) -> dict[str, in
 @click.command(help=__doc__)
 @click.option("--kills", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many.")
 @click.option("--seed", default=58, show_default=True, help="Of the victims and the moments.")
-@click.option("--store", help="Address of the store; default: a SQLite file.")
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-def main(kills: int, seed: int, store: str | None, as_json: bool) -> None:
+def main(kills: int, seed: int, store: str, as_json: bool) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with scratch() as folder:
-        figures = run(kills, seed, folder, store, lambda text: click.echo(text, err=True))
+    with scratch() as folder, opened(store, folder) as its:
+        figures = run(kills, seed, folder, its, lambda text: click.echo(text, err=True))
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy")
     click.echo(", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
     click.echo(table(("", ""), [[name, f"{value:,}"] for name, value in figures.items()]))

@@ -13,6 +13,8 @@ from pathlib import Path
 import click
 
 from benchmarks.frame import machine, scratch, spread, table
+from benchmarks.store import opened
+from benchmarks.store import option as store_option
 from benchmarks.tree import configured, processes, pss_mib, serving
 from examples.peers import free_port
 
@@ -46,14 +48,14 @@ def imports() -> float:
 
 @click.command(help=__doc__)
 @click.option("--rounds", type=click.IntRange(1, 50), default=5, show_default=True, help="Starts, the first on an empty store.")
-@click.option("--store", help="Address of the store; default: a SQLite file.")
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-def main(rounds: int, store: str | None, as_json: bool) -> None:
-    with scratch() as folder:
+def main(rounds: int, store: str, as_json: bool) -> None:
+    with scratch() as folder, opened(store, folder) as its:
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy")
         imports()  # from the disk into memory
         bare = [imports() for _ in range(rounds)]
-        found = [measure(folder / str(number), store) for number in range(rounds)]
+        found = [measure(folder / str(number), its.url) for number in range(rounds)]
     seconds, memory = [each[0] for each in found], [each[1] for each in found]
     parts = {role: statistics.median(each[2].get(role, 0) for each in found) for role in found[0][2]}
     figures: dict[str, float] = {

@@ -26,6 +26,8 @@ from sqlalchemy import func, select
 from benchmarks.frame import machine, scratch, table
 from benchmarks.outages import Outages, Unit
 from benchmarks.senders import Sent, alert, body_of, send_all
+from benchmarks.store import opened
+from benchmarks.store import option as store_option
 from benchmarks.tree import SERVICES, Memory, address, configured, processes, pss_mib, serving
 from examples.peers import PeerError
 from receiver.storage.database import Connection, Database
@@ -245,13 +247,13 @@ def _rounded(seconds: float | None) -> float | None:
     "--prepared", default=20, show_default=True, help="Seconds for the older outages to get their tickets before the storm."
 )
 @click.option("--crossing", default=40, show_default=True, help="Seconds from its beginning in which they become major by turns.")
-@click.option("--store", help="Address of the store; default: a SQLite file.")
+@store_option
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-def main(groups: int, each: int, older: int, prepared: int, crossing: int, store: str | None, as_json: bool) -> None:
+def main(groups: int, each: int, older: int, prepared: int, crossing: int, store: str, as_json: bool) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with scratch() as folder:
+    with scratch() as folder, opened(store, folder) as its:
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy") | {"sqlite": sqlite3.sqlite_version}
-        figures = run(groups, each, older, prepared, crossing, folder, store)
+        figures = run(groups, each, older, prepared, crossing, folder, its.url)
     click.echo(", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
     click.echo(table(("", ""), [[name, f"{value:,}" if value is not None else "-"] for name, value in figures.items()]))
     if as_json:

@@ -33,11 +33,14 @@ def _programs() -> Path:
 
 
 class PostgresServer:
-    """`url` leads to a new database with the tables in it; role art58 needs no password, keeper needs `PASSWORD`."""
+    """`url` leads to a new database with the tables in it; role art58 needs no password, keeper needs `PASSWORD`.
 
-    def __init__(self, *options: str, synced: bool = False) -> None:
+    Its data lie in a new folder `within` that one, or where temporary files do.
+    """
+
+    def __init__(self, *options: str, synced: bool = False, within: Path | None = None) -> None:
         self._programs = _programs()
-        self.folder = Path(tempfile.mkdtemp(prefix="art58-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="art58-postgres-", dir=within))
         self.port = free_port()
         self._options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}"]
         self._options += ["shared_buffers=16MB", "max_connections=200", *options]
@@ -82,14 +85,27 @@ class PostgresServer:
     def kill(self) -> None:
         """SIGKILL to all of it, as when its machine loses power."""
         assert self._process
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = self._children()
         self._process.kill()
         for child in children:
             with suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+                os.kill(child, signal.SIGKILL)
         self._process.wait(20)
-        until(lambda: not any(Path("/proc", child).exists() for child in children))
+        until(lambda: not any(Path("/proc", str(child)).exists() for child in children))
+
+    def backends(self) -> list[int]:
+        """The processes that serve a connection of role art58. When one is killed the server ends all others and recovers."""
+        found = []
+        for child in self._children():
+            with suppress(OSError):
+                if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"postgres: art58 "):
+                    found.append(child)
+        return found
+
+    def _children(self) -> list[int]:
+        assert self._process
+        pid = self._process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def stop(self) -> None:
         assert self._process

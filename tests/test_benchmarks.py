@@ -129,15 +129,33 @@ def test_the_start_and_the_memory_at_rest_of_every_process_are_told() -> None:
     assert all(figures[name] > 0 for name in ("ready_s", "imports_s", "rest_mib", *(f"rest_{role}_mib" for role in roles)))
 
 
-def test_whichever_process_is_killed_under_load_nothing_is_lost_and_no_ticket_doubled() -> None:
-    figures = measured("kill", "--kills", "8")
-    assert {name: figures[f"kills_{name}"] for name in ("web", "master", "worker", "tree")} == dict.fromkeys(
-        ("web", "master", "worker", "tree"), 2
-    )
+OF_THE_RECEIVER = ("web", "master", "worker", "tree")
+
+
+@pytest.mark.parametrize(
+    ("store", "victims", "each"), [("sqlite", OF_THE_RECEIVER, 2), ("postgresql", (*OF_THE_RECEIVER, "server", "backend"), 1)]
+)
+def test_whichever_process_is_killed_under_load_nothing_is_lost_and_no_ticket_doubled(
+    store: str, victims: tuple[str, ...], each: int
+) -> None:
+    figures = measured("kill", "--store", store, "--kills", str(each * len(victims)))
+    assert {name: number for name, number in figures.items() if name.startswith("kills_")} == {
+        f"kills_{name}": each for name in victims
+    }
     assert figures["unanswered"] > 0, "no kill was noticed"
     for wrong in ("lost", "homeless", "unassessed", "doubled", "missing", "unsent"):
         assert figures[wrong] == 0, wrong
     assert figures["tickets"] > 4
+
+
+def test_of_several_receivers_over_one_store_each_takes_in_and_delivers_and_one_judges() -> None:
+    figures = measured("replicas", "--replicas", "2", "--rounds", "1", "--seconds", "1", "--incidents", "20")
+    names = ("ratio", "requests_s_1_1", "requests_s_1_2", "alerts_s_100_2", "deliveries_s_1", "deliveries_s_2")
+    assert all(figures[name] > 0 for name in names)
+    assert figures["least_share_of_deliveries"] > 0
+    for wrong in ("lost", "failed", "missing", "doubled", "doubled_assessments"):
+        assert figures[wrong] == 0, wrong
+    assert figures["judges_most"] == 1
 
 
 def test_a_compressed_week_tells_what_grows() -> None:
