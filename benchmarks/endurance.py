@@ -9,6 +9,7 @@ fifth of a second, or one after the other), a week's own requests to the pages, 
 import heapq
 import json
 import logging
+import math
 import os
 import random
 import sqlite3
@@ -60,9 +61,9 @@ MOST_SAMPLES, LEAST_SAMPLE_SECONDS = 240, 3
 WARM = 1 / 4
 """What is seen in this first part of the time is left out of the slopes: caches and pools fill."""
 FLAT = 0.05
-"""Memory is flat if it grows by less than this part of itself in a week; a tick, if 1,000 incidents more make it longer by less."""
+"""What grows from then to the end by less than this part of itself is flat; so is a tick whose growth may be chance."""
 BOUNDED = 1.25
-"""The store is bounded if an incident of the second half takes at most so many times as much of it as one of the first."""
+"""The store is bounded if in the second half of that time it grows at most so many times as fast as in the first."""
 PASSWORD = "not-for-anyone's-eyes"  # noqa: S105 - of a stand-in
 
 
@@ -307,36 +308,40 @@ def figures_of(samples: Sequence[Sample]) -> dict[str, float]:
     ticked = [one for one in warm if one.ticks]
     days = [one.day for one in warm]
     memory = [one.memory_mib for one in warm]
-    halves = warm[: len(warm) // 2], warm[len(warm) // 2 :]
+    stored = [one.store_mib for one in warm]
+    half, lasted = len(warm) // 2, days[-1] - days[0]
+    living_ms, incidents_ms, error_ms = (1000 * slope for slope in _slopes(ticked))
     figures = {
         "samples": len(samples),
         "memory_mib_first": round(_median(memory[: len(memory) // 6 + 1]), 1),
         "memory_mib_last": round(_median(memory[-len(memory) // 6 :]), 1),
         "memory_mib_most": round(max(one.memory_mib for one in samples), 1),
         "memory_mib_per_day": round(_slope(days, memory), 3),
-        "memory_mib_per_day_of_the_second_half": round(_slope(days[len(days) // 2 :], memory[len(days) // 2 :]), 3),
+        "memory_mib_per_day_of_the_second_half": round(_slope(days[half:], memory[half:]), 3),
         "web_mib_per_day": round(_slope(days, [one.web_mib for one in warm]), 3),
         "worker_mib_per_day": round(_slope(days, [one.worker_mib for one in warm]), 3),
         "store_mib": round(samples[-1].store_mib, 1),
-        "store_mib_per_day": round(_slope(days, [one.store_mib for one in warm]), 2),
-        **{f"store_kib_per_incident_{n}": round(_store_kib_per_incident(half), 2) for n, half in zip((1, 2), halves, strict=True)},
+        "store_mib_per_day": round(_slope(days, stored), 2),
+        "store_mib_per_day_of_the_first_half": round(_slope(days[:half], stored[:half]), 2),
+        "store_mib_per_day_of_the_second_half": round(_slope(days[half:], stored[half:]), 2),
         "incidents": samples[-1].incidents,
         "living_most": max(one.living for one in samples),
         "ticks": sum(one.ticks for one in samples),
         "tick_ms": round(1000 * _median([one.tick_s for one in ticked]), 1),
-        "tick_ms_per_100_living": round(100_000 * _slopes(ticked)[0], 3),
-        "tick_ms_per_1000_incidents": round(1_000_000 * _slopes(ticked)[1], 3),
+        "tick_ms_per_100_living": round(100 * living_ms, 3),
+        "tick_ms_per_1000_incidents": round(1000 * incidents_ms, 3),
+        "tick_ms_per_1000_incidents_standard_error": round(1000 * error_ms, 3),
         "waiting_last": samples[-1].waiting,
     }
+    more = (ticked[-1].incidents - ticked[0].incidents) / 1000
+    tick_grows, chance = figures["tick_ms_per_1000_incidents"], 2 * figures["tick_ms_per_1000_incidents_standard_error"]
+    earlier, later = (figures[f"store_mib_per_day_of_the_{which}_half"] for which in ("first", "second"))
     return figures | {
-        "memory_flat": figures["memory_mib_per_day"] * 7 < FLAT * _median(memory),
-        "store_bounded": figures["store_kib_per_incident_2"] <= BOUNDED * figures["store_kib_per_incident_1"],
-        "tick_flat": figures["tick_ms_per_1000_incidents"] < FLAT * figures["tick_ms"],
+        "memory_flat": figures["memory_mib_per_day"] * lasted < FLAT * _median(memory),
+        "store_bounded": figures["store_mib_per_day_of_the_second_half"]
+        <= BOUNDED * figures["store_mib_per_day_of_the_first_half"],
+        "tick_flat": tick_grows * more < FLAT * figures["tick_ms"] or tick_grows < chance,
     }
-
-
-def _store_kib_per_incident(samples: Sequence[Sample]) -> float:
-    return 1024 * _slope([one.incidents for one in samples], [one.store_mib for one in samples])
 
 
 def _median(values: Sequence[float]) -> float:
@@ -347,18 +352,29 @@ def _slope(at: Sequence[float], values: Sequence[float]) -> float:
     return statistics.linear_regression(at, values).slope if len(set(at)) > 1 else 0.0
 
 
-def _slopes(samples: Sequence[Sample]) -> tuple[float, float]:
-    """By how much each living incident, and each that ever was, makes a tick longer: both at once, by least squares."""
+def _slopes(samples: Sequence[Sample]) -> tuple[float, float, float]:
+    """Seconds by which each living incident, and each that ever was, makes a tick longer, both at once by least squares; and the
+    standard error of the second.
+    """
     seconds = [one.tick_s for one in samples]
     living, ever = [float(one.living) for one in samples], [float(one.incidents) for one in samples]
-    return _alone(living, ever, seconds), _alone(ever, living, seconds)
+    by_living, by_ever = _alone(living, ever, seconds), _alone(ever, living, seconds)
+    rest = [s - by_living * a - by_ever * b for s, a, b in zip(seconds, living, ever, strict=True)]
+    alone = _without(ever, living)
+    spread = sum((x - statistics.fmean(alone)) ** 2 for x in alone) * max(1, len(rest) - 3)
+    error = sum((x - statistics.fmean(rest)) ** 2 for x in rest)
+    return by_living, by_ever, math.sqrt(error / spread) if spread else math.inf
 
 
 def _alone(one: Sequence[float], other: Sequence[float], values: Sequence[float]) -> float:
     """What `one` adds where `other` stays the same."""
+    return _slope(_without(one, other), values)
+
+
+def _without(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    """What of `one` does not go along with `other`."""
     slope = _slope(other, one)
-    rest = [a - slope * b for a, b in zip(one, other, strict=True)]
-    return _slope(rest, values)
+    return [a - slope * b for a, b in zip(one, other, strict=True)]
 
 
 @click.command(help=__doc__)
@@ -381,7 +397,9 @@ def main(minutes: float, days: float, seed: int, store: str, as_json: bool, part
     figures = figures_of(samples) | {"minutes": minutes, "days": days}
     click.echo(", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
     click.echo(table(("day", "web MiB", "worker MiB", "store MiB", "tick ms", "living", "incidents"), list(_rows(samples))))
-    click.echo(table(("", ""), [[name, f"{value:,}"] for name, value in figures.items()]))
+    click.echo(
+        table(("", ""), [[name, str(value) if isinstance(value, bool) else f"{value:,}"] for name, value in figures.items()])
+    )
     if as_json:
         click.echo(json.dumps(figures | ran_on))
 

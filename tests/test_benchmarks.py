@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from markupsafe import escape
 
-from benchmarks import faults, secrets_told
+from benchmarks import endurance, faults, secrets_told
 from receiver.delivery.plan import Route
 from receiver.storage.database import Database
 
@@ -165,6 +165,31 @@ def test_a_compressed_week_tells_what_grows() -> None:
     assert figures["ticks"] > 4
     slopes = ("memory_mib_per_day", "store_mib_per_day", "tick_ms_per_100_living", "tick_ms_per_1000_incidents")
     assert all(isinstance(figures[name], float) for name in slopes)
+    assert all(isinstance(figures[name], bool) for name in ("memory_flat", "store_bounded", "tick_flat"))
+
+
+def test_what_grows_in_a_compressed_week_is_called_neither_flat_nor_bounded() -> None:
+    def judged(**growth: float) -> dict[str, float]:
+        grown = {"web_mib": 0.0, "store_mib": 5.0, "tick_s": 0.0} | growth
+        return endurance.figures_of([week_as_seen(n, **grown) for n in range(240)])
+
+    def judgements(figures: dict[str, float]) -> tuple[float, ...]:
+        return tuple(figures[name] for name in ("memory_flat", "store_bounded", "tick_flat"))
+
+    assert judgements(judged()) == (True, True, True)
+    assert judgements(judged(web_mib=3)) == (False, True, True)
+    assert judgements(judged(tick_s=0.001)) == (True, True, False)
+    assert judged(tick_s=0.001)["tick_ms_per_1000_incidents"] == pytest.approx(2.5)
+    assert judgements(judged(store_mib=40)) == (True, True, True)
+    assert endurance.figures_of([week_as_seen(n, 0, n / 20, 0) for n in range(240)])["store_bounded"] is False
+
+
+def week_as_seen(number: int, web_mib: float, store_mib: float, tick_s: float) -> endurance.Sample:
+    """One of 240 looks at a week of 2,800 incidents. These grow by so much a day; a living incident takes 0.1 ms of a tick."""
+    day, living = number * 7 / 240, 100 + 37 * number % 50
+    return endurance.Sample(
+        day, 100 + web_mib * day, 90, store_mib * day, 0.01 + living / 10_000 + tick_s * day, 10, living, round(400 * day), 0
+    )
 
 
 SECRET = "s3cret '\"<&>%+/\\-of-nobody"
