@@ -338,8 +338,7 @@ def figures_of(samples: Sequence[Sample]) -> dict[str, float]:
     earlier, later = (figures[f"store_mib_per_day_of_the_{which}_half"] for which in ("first", "second"))
     return figures | {
         "memory_flat": figures["memory_mib_per_day"] * lasted < FLAT * _median(memory),
-        "store_bounded": figures["store_mib_per_day_of_the_second_half"]
-        <= BOUNDED * figures["store_mib_per_day_of_the_first_half"],
+        "store_bounded": later <= BOUNDED * earlier,
         "tick_flat": tick_grows * more < FLAT * figures["tick_ms"] or tick_grows < chance,
     }
 
