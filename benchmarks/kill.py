@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,14 +68,14 @@ MAKES_TICKETS: tuple[Victim, ...] = ("worker", "tree", *OF_POSTGRESQL)
 
 
 class Load:
-    """Senders that report failures and their ends until stopped; what was answered 200."""
+    """Senders that report failures and their ends to receivers by turns until stopped; what was answered 200."""
 
-    def __init__(self, url: str, network: Outages) -> None:
+    def __init__(self, urls: Sequence[str], network: Outages) -> None:
         self.sent = Sent([])
         self.fired: dict[str, str] = {}
         """Fingerprint and equipment of each alert whose firing was answered 200."""
         self.ended: set[str] = set()
-        self._url, self._network = url, network
+        self._urls, self._network = urls, network
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(SENDERS)]
         for thread in self._threads:
@@ -88,7 +88,7 @@ class Load:
             thread.join()
 
     def _work(self, sender: int) -> None:
-        connection, number = Sender(self._url, self.sent), 0
+        connection, number = Sender(self._urls[sender % len(self._urls)], self.sent), 0
         lasting: list[tuple[float, Unit]] = []
         while not self._stopped.is_set():
             unit = self._failed(f"unit{sender}x{number}", is_major=number % MAJOR_EVERY == 0)
@@ -126,8 +126,8 @@ class Killer:
     `postgres` is the server that is killed, too; None where there is none, or it is not ours.
     """
 
-    def __init__(self, server: Server, seed: int, tickets: Sized, postgres: PostgresServer | None) -> None:
-        self._server, self._chance = server, random.Random(seed)  # noqa: S311 - no secret depends on it
+    def __init__(self, receivers: Sequence[Server], seed: int, tickets: Sized, postgres: PostgresServer | None) -> None:
+        self._receivers, self._chance = receivers, random.Random(seed)  # noqa: S311 - no secret depends on it
         self._tickets, self._postgres = tickets, postgres
         self.victims = tuple(victim for victim in VICTIMS if postgres or victim not in OF_POSTGRESQL)
         self.kills: Counter[str] = Counter()
@@ -137,31 +137,32 @@ class Killer:
         """Kill one that is there: whoever was killed a moment ago may not have been started again."""
         if not self._left:
             self._left = self._chance.sample(self.victims, len(self.victims))
-        victim = next((victim for victim in self._left if self._there(victim)), None)
+        receiver = self._chance.choice(self._receivers)
+        victim = next((victim for victim in self._left if self._there(victim, receiver)), None)
         if victim is None:
             return
         self._left.remove(victim)
         if victim in MAKES_TICKETS and self._chance.random() < AIMED_SHARE:
             self._wait_for_a_ticket()
-        there = self._there(victim)
+        there = self._there(victim, receiver)
         if victim == "server":
             self._kill_server()
         elif victim == "tree":
             kill(there)
-            self._server.kill()
-            self._server.start()
+            receiver.kill()
+            receiver.start()
         elif there:
             kill([self._chance.choice(there)])
         else:
             return
         self.kills[victim] += 1
 
-    def _there(self, victim: Victim) -> list[int]:
+    def _there(self, victim: Victim, receiver: Server) -> list[int]:
         """The processes of which one may be killed, or all."""
-        assert self._server.process is not None  # noqa: S101 - for the type checker
+        assert receiver.process is not None  # noqa: S101 - for the type checker
         if victim in OF_POSTGRESQL:
             return self._postgres.backends() if self._postgres else []
-        return [pid for pid, role in processes(self._server.process.pid).items() if victim in ("tree", role)]
+        return [pid for pid, role in processes(receiver.process.pid).items() if victim in ("tree", role)]
 
     def _kill_server(self) -> None:
         assert self._postgres is not None  # noqa: S101 - for the type checker
@@ -178,32 +179,32 @@ class Killer:
         time.sleep(self._chance.uniform(*PAUSES))
 
 
-def run(kills: int, seed: int, folder: Path, store: Store, say: Callable[[str], None]) -> dict[str, Any]:
+def run(kills: int, receivers: int, seed: int, folder: Path, store: Store, say: Callable[[str], None]) -> dict[str, Any]:
     begin = time.monotonic()
     with ExitStack() as stack:
         network = stack.enter_context(Outages())
         desk = stack.enter_context(FakeServiceNow("art58", PASSWORD))
         desk.misbehave(SLOW_SHARE, seed, Fault("timeout_after_work", seconds=SLOW_SECONDS))
-        (folder / "password").write_text(PASSWORD)
-        ticket = {"kind": "servicenow", "name": "now", "url": desk.url, "user": "art58", "password": {"file": "password"}}
-        file = configured(
-            folder, network.url, store.url, hold_seconds=HOLD_SECONDS, tick_seconds=1, tickets=[ticket | {"per_minute": 100_000}]
-        )
-        server = serving(file)
-        stack.callback(server.kill)
-        server.start()
-        load, killer = Load(server.url, network), Killer(server, seed, desk.incidents, store.server)
+        folders = [folder / str(number) for number in range(receivers)]
+        files = [receiver_of(its, network.url, store, desk) for its in folders]
+        servers = [serving(file) for file in files]
+        for server in servers:
+            stack.callback(server.kill)
+            server.start()
+        load, killer = Load([server.url for server in servers], network), Killer(servers, seed, desk.incidents, store.server)
         while killer.kills.total() < kills:
             killer.rest()
             killer.strike()
             say(f"{killer.kills.total()} kills, {len(load.sent.seconds)} bodies answered 200, {len(desk.incidents)} tickets")
         load.stop()
-        with closing(Database(address(folder, store.url))) as database:
+        with closing(Database(address(folders[0], store.url))) as database:
             seconds = settled(database, load)
-            server.kill()
+            for server in servers:
+                server.kill()
             desk.misbehave(0, seed)
-            deliver_the_rest(database, file)
+            deliver_the_rest(database, files[0])
             return {
+                "receivers": receivers,
                 "kills": killer.kills.total(),
                 **{f"kills_{victim}": killer.kills[victim] for victim in killer.victims},
                 "answered": len(load.sent.seconds),
@@ -213,6 +214,15 @@ def run(kills: int, seed: int, folder: Path, store: Store, say: Callable[[str], 
                 "settled_s": round(seconds, 1),
                 "seconds": round(time.monotonic() - begin, 1),
             }
+
+
+def receiver_of(folder: Path, prometheus: str, store: Store, desk: FakeServiceNow) -> Path:
+    """The configuration of one receiver in a folder of its own."""
+    folder.mkdir()
+    (folder / "password").write_text(PASSWORD)
+    ticket = {"kind": "servicenow", "name": "now", "url": desk.url, "user": "art58", "password": {"file": "password"}}
+    more: dict[str, Any] = {"hold_seconds": HOLD_SECONDS, "tick_seconds": 1, "tickets": [ticket | {"per_minute": 100_000}]}
+    return configured(folder, prometheus, store.url, **more)
 
 
 def settled(database: Database, load: Load) -> float:
@@ -287,13 +297,16 @@ def tickets(database: Database, made: dict[str, dict[str, Any]]) -> dict[str, in
 @click.command(help=__doc__)
 @click.option("--kills", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many.")
 @click.option("--seed", default=58, show_default=True, help="Of the victims and the moments.")
+@click.option("--receivers", type=click.IntRange(1, 8), default=1, show_default=True, help="So many share the store (PostgreSQL).")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-def main(kills: int, seed: int, store: str, as_json: bool) -> None:
+def main(kills: int, receivers: int, seed: int, store: str, as_json: bool) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    if receivers > 1 and store == "sqlite":
+        raise click.UsageError("several receivers need a store that they can share: --store postgresql")
     with scratch() as folder, opened(store, folder) as its:
-        figures = run(kills, seed, folder, its, lambda text: click.echo(text, err=True))
+        figures = run(kills, receivers, seed, folder, its, lambda text: click.echo(text, err=True))
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy")
     click.echo(", ".join(f"{what} {figure}" for what, figure in ran_on.items()))
     click.echo(table(("", ""), [[name, f"{value:,}"] for name, value in figures.items()]))

@@ -133,7 +133,9 @@ OF_THE_RECEIVER = ("web", "master", "worker", "tree")
 
 
 @pytest.mark.parametrize(
-    ("store", "victims", "each"), [("sqlite", OF_THE_RECEIVER, 2), ("postgresql", (*OF_THE_RECEIVER, "server", "backend"), 1)]
+    ("store", "victims", "each"),
+    [("sqlite", OF_THE_RECEIVER, 2), ("postgresql", (*OF_THE_RECEIVER, "server", "backend"), 1)],
+    ids=["sqlite", "postgresql"],
 )
 def test_whichever_process_is_killed_under_load_nothing_is_lost_and_no_ticket_doubled(
     store: str, victims: tuple[str, ...], each: int

@@ -1,10 +1,8 @@
-"""Over a real PostgreSQL nothing answered with 200 is lost either: it is killed, goes read-only, runs out of connections, comes
-back; and of several receivers over one database one judges, all take in and deliver, and each thing is made once.
+"""Over a real PostgreSQL nothing answered with 200 is lost either: it is killed, goes read-only, comes back. Several receivers over
+one database: test_postgres_delivery.py.
 """
 
 import json
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -124,39 +122,3 @@ def test_a_primary_that_has_become_read_only_costs_503_until_it_can_be_written_a
         until(lambda: post(served, "after") == 200)
         assert is_ready(served)
         until(lambda: equipment(served) >= {"before", "after"})
-
-
-def test_of_two_receivers_one_judges_both_take_in_and_when_it_is_killed_the_other_goes_on(
-    postgres: PostgresServer, tmp_path: Path
-) -> None:
-    url = postgres.url(empty=True)  # both bring the tables to their version at once
-    receivers = [served_on(url, tmp_path / name) for name in ("one", "two")]
-    for each in receivers:
-        each.start()
-    try:
-        for each in receivers:
-            until(lambda each=each: is_ready_soon(each), 60)  # type: ignore[misc]
-        leader = until(lambda: next((each for each in receivers if JUDGES in each.log), None))
-        (other,) = [each for each in receivers if each is not leader]
-        assert [post(each, f"core-{number}") for number in range(4) for each in receivers] == [200] * 8
-        until(lambda: equipment(other) == {f"core-{number}" for number in range(4)})
-        assert JUDGES not in other.log
-        os.kill(leader.processes("serve")[0], signal.SIGSTOP)  # nobody starts its worker again
-        os.kill(leader.processes("worker")[0], signal.SIGKILL)
-        until(lambda: JUDGES in other.log)
-        assert post(leader, "core-9") == 200
-        until(lambda: "core-9" in equipment(other))
-        os.kill(leader.processes("serve")[0], signal.SIGCONT)
-    finally:
-        for each in receivers:
-            each.stop()
-
-
-JUDGES = "this receiver judges from now on"
-
-
-def is_ready_soon(served: Served) -> bool:
-    try:
-        return is_ready(served)
-    except OSError:
-        return False
