@@ -46,7 +46,7 @@ docs: .venv/dev ## write again what is generated: the reference pages, the schem
 	cp grafana-dashboards/art58.json helm/art58-receiver/files/dashboards/
 
 .PHONY: bench
-bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick over many incidents, a tree of much equipment, the forecast, a backtest, storms of faults and alerts, the start, kills
+bench: .venv/dev .peers/tools .peers/postgres ## the intake against a bare Flask app, a tick over many incidents, a tree of much equipment, the forecast, a backtest, storms of faults and alerts, the start, kills, several receivers
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.tick
 	$(BIN)/python -m benchmarks.topology
@@ -56,6 +56,8 @@ bench: .venv/dev .peers/tools ## the intake against a bare Flask app, a tick ove
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.storm
 	$(BIN)/python -m benchmarks.kill --kills 40
+	$(BIN)/python -m benchmarks.kill --kills 40 --store postgresql --receivers 2
+	$(BIN)/python -m benchmarks.replicas
 
 .PHONY: check-grafana-spec
 check-grafana-spec: .venv/dev ## is what the stand-in for Grafana takes a part of Grafana's own API? (SPEC=openapi3.json of a Grafana)

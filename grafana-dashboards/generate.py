@@ -48,6 +48,7 @@ USERS_UNDER_FAILED_EQUIPMENT = "sum by (service, unit) (art58:users_under_equipm
 USERS_UNABLE = "sum by (service, unit) (art58:users_unable)"
 DELIVERIES = 'max by (target, state) (art58_deliveries{state=~"owed|claimed|dead"})'
 TICK_AGE = "time() - max(art58_tick_last_timestamp_seconds)"
+JUDGING = "sum(art58_leader)"
 WAITING = "max(art58_notifications_waiting)"
 INTAKE = "sum by (source, outcome) (rate(art58_notifications_total[$__rate_interval]))"
 QUERIES = "sum by (outcome) (rate(art58_queries_total[$__rate_interval]))"
@@ -242,7 +243,7 @@ def notifications_waiting() -> stat.Panel:
 
 def deliveries() -> stat.Panel:
     return (
-        stat_panel(9, "未送付・不達 / Deliveries owed or dead", at(8, 29, 16, 6))
+        stat_panel(9, "未送付・不達 / Deliveries owed or dead", at(8, 29, 12, 6))
         .description("owed: 未送信 / to be sent. claimed: 送信中 / being sent. dead: 断念 / given up.")
         .with_target(now(DELIVERIES, "{{target}} {{state}}"))
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
@@ -251,6 +252,15 @@ def deliveries() -> stat.Panel:
             "/ dead$/",
             [DynamicConfigValue(id_val="thresholds", value=steps((None, "green"), (1, "red")).build())],
         )
+    )
+
+
+def judging() -> stat.Panel:
+    return (
+        stat_panel(13, "判定している受信機 / Receivers that judge", at(20, 29, 4, 6))
+        .description("1が正常。1つの PostgreSQL を共有する受信機のうち1台だけが判定する。 / 1 of all that share a PostgreSQL.")
+        .with_target(now(JUDGING))
+        .thresholds(steps((None, "red"), (1, "green"), (2, "orange")))
     )
 
 
@@ -306,6 +316,7 @@ def build() -> dashboard.Dashboard:
         .with_panel(tick_age())
         .with_panel(notifications_waiting())
         .with_panel(deliveries())
+        .with_panel(judging())
         .with_panel(intake())
         .with_panel(queries())
         .with_panel(tick_duration())

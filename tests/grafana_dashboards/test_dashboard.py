@@ -58,6 +58,7 @@ SERIES = [
     ("art58_tick_seconds_bucket", 'le="0.5"', 0, 1),
     ("art58_tick_seconds_bucket", 'le="+Inf"', 0, 1),
     ("art58_tick_last_timestamp_seconds", "", STARTED, STEP),
+    ("art58_leader", "", 1, 0),
 ]
 LABELS: dict[str, set[str]] = {}
 for name, labels, _, _ in SERIES:
