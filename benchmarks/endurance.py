@@ -34,7 +34,7 @@ from benchmarks.store import opened
 from benchmarks.store import option as store_option
 from benchmarks.tree import SERVICES, address, configured, processes, pss_mib
 from examples.peers import Server, fetch
-from receiver.cli import config, supervisor
+from receiver.cli import config, parts
 from receiver.incidents import acts
 from receiver.model import Closed
 from receiver.storage import incidents as store_of
@@ -297,9 +297,8 @@ def work(part: str, file: Path, clock: Clock) -> int:
     """Be that part, until stopped."""
     settings, catalogue, rulebooks = config.load(file)
     if part == "worker":
-        return supervisor.run_worker(settings, catalogue, rulebooks, clock.moment)
-    supervisor.run_web(settings, catalogue, rulebooks, clock.moment)
-    return 0
+        return parts.run_worker(settings, catalogue, rulebooks, clock.moment)
+    return parts.run_web(settings, catalogue, rulebooks, clock.moment)
 
 
 def figures_of(samples: Sequence[Sample]) -> dict[str, float]:

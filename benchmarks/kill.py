@@ -30,7 +30,7 @@ from benchmarks.store import option as store_option
 from benchmarks.tree import address, configured, kill, processes, serving
 from examples.peers import Server
 from receiver.cli import config
-from receiver.cli.supervisor import targets
+from receiver.cli.parts import targets
 from receiver.delivery.dispatcher import Dispatcher
 from receiver.storage import deliveries
 from receiver.storage.database import Database, StoreUnavailable

@@ -57,12 +57,12 @@ def processes(root: int) -> dict[int, Role]:
     found: dict[int, Role] = {}
     for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
         parent, session = _parent_and_session(pid)
-        words = _words(pid) if session == root else []
-        if "serve" in words:
+        name = _name(pid) if session == root else ""
+        if name == "art58 serve":
             found[pid] = "supervisor"
-        elif "worker" in words:
+        elif name == "art58 worker":
             found[pid] = "worker"
-        elif "web" in words:
+        elif name == "art58 web":
             found[pid] = "master" if parent == root else "web"
     return found
 
@@ -119,8 +119,8 @@ def _parent_and_session(pid: int) -> tuple[int, int]:
     return int(fields[1]), int(fields[3])
 
 
-def _words(pid: int) -> list[str]:
+def _name(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
     except OSError:
-        return []
+        return ""

@@ -33,15 +33,18 @@ def until(condition: Callable[[], Found], seconds: float = 15) -> Found:
 
 
 class Served:
-    """`art58 serve` over `folder`, from the first sign of readiness until the block ends; `changes` are keys of config.yaml."""
+    """`art58 serve` over `folder`, from the first sign of readiness until the block ends; `options` are of the command line,
+    `changes` are keys of config.yaml.
+    """
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
+    def __init__(self, folder: Path, *options: str, **changes: Any) -> None:
         self.folder = folder
         self.token = secrets.token_urlsafe(24)
         self.config = folder / "config.yaml"
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._changes = {"listen": f"127.0.0.1:{port}", "external_url": self.url} | changes
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -72,21 +75,35 @@ class Served:
         self.config.write_text(yaml.safe_dump(document | self._changes))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "receiver.cli", "serve", "--config", str(self.config)], stdout=log, stderr=log
+                [sys.executable, "-m", "receiver.cli", "serve", "--config", str(self.config), *self._options],
+                stdout=log,
+                stderr=log,
             )
 
     def stop(self) -> int:
         """End it as an operator does (SIGTERM); its exit code. Nothing of it may be left."""
-        assert self._process
-        self._process.terminate()
+        self.terminate()
         return self.wait()
 
+    def terminate(self) -> None:
+        """Tell it to end (SIGTERM); do not wait."""
+        assert self._process
+        self._process.terminate()
+
     def kill(self) -> None:
-        """Kill the supervisor (SIGKILL). Nothing of it may be left soon after."""
+        """Kill the supervisor (SIGKILL). Nothing of it may be left at once."""
         assert self._process
         self._process.kill()
         self._process.wait()
-        until(lambda: not self.processes())
+        until(lambda: not self.processes(), 5)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: the terminal sends SIGINT to every process of the group in front."""
+        assert self._process
+        group = os.getpgid(self._process.pid)
+        for pid in self.processes():
+            if os.getpgid(pid) == group:
+                os.kill(pid, signal.SIGINT)
 
     def wait(self, seconds: float = 25) -> int:
         """The exit code, once it has ended by itself. Nothing of it may be left."""
@@ -105,9 +122,10 @@ class Served:
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = entry.read_bytes().decode(errors="replace").split("\0")
+                name = entry.with_name("comm").read_text().strip()
             except OSError:
                 continue  # it has just ended
-            if str(self.config) in words and (not part or part in words):
+            if str(self.config) in words and (not part or name == f"art58 {part}"):
                 found.append(int(entry.parent.name))
         return sorted(found)
 

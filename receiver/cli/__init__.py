@@ -1,5 +1,6 @@
 """The command line: `art58`. Exit codes: 0 done, 1 a fault was found, 2 the call itself was wrong."""
 
+import gc
 import logging
 import sys
 from datetime import UTC, datetime
@@ -45,24 +46,32 @@ def main() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
+_WORKERS = click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes that take in requests; default: web_workers of the configuration."
+)
+
+
 @main.command()
 @CONFIG
-def serve(file: Path) -> None:
+@_WORKERS
+def serve(file: Path, workers: int | None) -> None:
     """Run the receiver: take in alerts, assess them, deliver. Ends on SIGTERM or Ctrl-C."""
-    settings, _, _ = _load(file)
+    gc.disable()  # of what is loaded now nothing is garbage; the processes that are forked collect again
+    settings, catalogue, rulebooks = _load(file, workers)
     from receiver.cli import supervisor
 
-    sys.exit(supervisor.serve(settings, file, system_clock))
+    sys.exit(supervisor.serve(settings, catalogue, rulebooks, file, system_clock))
 
 
 @main.command()
 @CONFIG
-def web(file: Path) -> None:
+@_WORKERS
+def web(file: Path, workers: int | None) -> None:
     """Run only the part that takes in requests."""
-    settings, catalogue, rulebooks = _load(file)
-    from receiver.cli import supervisor
+    settings, catalogue, rulebooks = _load(file, workers)
+    from receiver.cli import parts
 
-    supervisor.run_web(settings, catalogue, rulebooks, system_clock)
+    sys.exit(parts.run_web(settings, catalogue, rulebooks, system_clock))
 
 
 @main.command()
@@ -70,9 +79,9 @@ def web(file: Path) -> None:
 def worker(file: Path) -> None:
     """Run only the part that assesses and delivers."""
     settings, catalogue, rulebooks = _load(file)
-    from receiver.cli import supervisor
+    from receiver.cli import parts
 
-    sys.exit(supervisor.run_worker(settings, catalogue, rulebooks, system_clock))
+    sys.exit(parts.run_worker(settings, catalogue, rulebooks, system_clock))
 
 
 @main.command()
@@ -196,11 +205,13 @@ def _check_live(settings: Settings, catalogue: Catalogue, as_json: bool) -> None
         sys.exit(1)
 
 
-def _load(file: Path) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:
+def _load(file: Path, workers: int | None = None) -> tuple[Settings, Catalogue, tuple[Rulebook, ...]]:
+    """What the file says, but for what the call says instead."""
     try:
-        return config_file.load(file)
+        settings, catalogue, rulebooks = config_file.load(file)
     except FaultyFile as error:
         _refuse(error, "not started")
+    return msgspec.structs.replace(settings, web_workers=workers or settings.web_workers), catalogue, rulebooks
 
 
 def _refuse(error: FaultyFile, outcome: str) -> NoReturn:

@@ -9,7 +9,7 @@ import msgspec
 
 from receiver.cli import system_clock
 from receiver.cli.acting import incident_of, opened_store
-from receiver.cli.supervisor import targets as targets_of
+from receiver.cli.parts import targets as targets_of
 from receiver.cli.table import lined_up, noted
 from receiver.delivery import preview as dry_run
 from receiver.delivery import standing

@@ -45,7 +45,7 @@ def command(
     """
     from receiver.cli import system_clock
     from receiver.cli.acting import NOT_LISTED, opened_store
-    from receiver.cli.supervisor import targets
+    from receiver.cli.parts import targets
     from receiver.operations import drill_report
     from receiver.operations.drill import Run
 

@@ -1,45 +1,43 @@
 """`art58 serve`: one command, two kinds of processes. gunicorn takes in requests, a worker assesses and delivers, so that neither
-starves the other; this one starts them, starts again what died, and ends them together.
+starves the other; this one loads what they need and forks them, forks again what died, and ends them together.
+
+It opens no store, calls nobody and has no thread: a process forked from it begins like a new one, in a tenth of the memory.
 """
 
-import ctypes
+import gc
 import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import structlog
-from gunicorn.app.base import BaseApplication
-from prometheus_client import multiprocess
 
 from receiver.catalogue import Catalogue
-from receiver.delivery.opening import open_ticket
-from receiver.delivery.opening_grafana import open_grafana
-from receiver.delivery.plan import Route
-from receiver.delivery.routes import route_of
-from receiver.delivery.targets import Target
+from receiver.cli import processes
 from receiver.law.rulebook import Rulebook
 from receiver.model import Clock
-from receiver.observation.prometheus import Prometheus
 from receiver.settings import Settings
-from receiver.storage.database import Database, StoreUnavailable
-from receiver.web import create_app
-from receiver.worker import Worker
 
 STOP_SECONDS = 20
 """How long the processes may take to finish what they have begun."""
+AGAIN_SECONDS = 1
+"""A part that died is started again so much later: one that dies at once must not keep a core busy."""
+STORE_SECONDS = 2
+"""How often a store that is not available is tried again."""
+_NOT_AVAILABLE = 75
+"""Exit code of the process that brings the store to this version: try again."""
 
 log = structlog.get_logger()
 
 
-def serve(settings: Settings, config: Path, clock: Clock) -> int:
-    """Run web and worker until SIGTERM or Ctrl-C; the exit code."""
-    stop = _stop_on_signals()
+def serve(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], config: Path, clock: Clock) -> int:
+    """Run web and worker until SIGTERM or Ctrl-C; the exit code. `config` is the file that the settings are from."""
+    processes.call("art58 serve")
+    processes.hold_signals()
     if why := _not_free(settings):
         log.error(
             "cannot listen: stop what listens there, or write another address",
@@ -49,49 +47,20 @@ def serve(settings: Settings, config: Path, clock: Clock) -> int:
             error=why,
         )
         return 1
-    if not _migrated(settings, stop):
-        return 0
-    shutil.rmtree(settings.metrics_dir, ignore_errors=True)
-    settings.metrics_dir.mkdir(parents=True, exist_ok=True)
-    children = {part: _start(part, settings, config) for part in ("worker", "web")}
+    _share_metrics(settings.metrics_dir)
+    migrating = processes.fork(lambda: _migrate(settings))
+    # it takes about as long as bringing the store to this version, and is not to be done in each process again
+    from receiver.cli import parts
+
+    code = _migrated(migrating, settings)
+    if code is not None:
+        return code
+    gc.collect()
+    gc.freeze()  # else the next collection in a process writes to every page, and so makes it its own
+    gc.enable()
     log.info("serving", listen=settings.listen, data_dir=settings.data_dir)
-    while not stop.wait(0.5):
-        for part, child in children.items():
-            if child.poll() is not None:
-                log.error("a part ended by itself: starting it again", part=part, exit_code=child.returncode)
-                stop.wait(1)
-                children[part] = _start(part, settings, config)
-    for child in children.values():
-        child.terminate()
-    for child in children.values():
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-    return 0
-
-
-def run_web(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> None:
-    """gunicorn in this process; it does not return."""
-    _Gunicorn(settings, catalogue, rulebooks, clock).run()
-
-
-def run_worker(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> int:
-    """The worker in this process; the exit code."""
-    stop = _stop_on_signals()
-    if not _migrated(settings, stop):
-        return 0
-    database = Database.of(settings)
-    prometheus = Prometheus(settings.prometheus)
-    worker = Worker(settings, catalogue, database, prometheus, rulebooks, targets(settings, clock), clock)
-    return 0 if worker.run(stop) else 1
-
-
-def targets(settings: Settings, clock: Clock) -> list[tuple[Route, Target]]:
-    """What the settings name, each with what it is given."""
-    found = [(route, target) for one in settings.grafanas for route, target in open_grafana(one)]
-    found += [(route_of(one), open_ticket(one, clock)) for one in settings.tickets]
-    return found
+    given = (settings, catalogue, rulebooks, clock)
+    return _Parts({"worker": lambda: parts.run_worker(*given, migrated=True), "web": lambda: parts.run_web(*given)}).watch()
 
 
 def _not_free(settings: Settings) -> str | None:
@@ -104,65 +73,110 @@ def _not_free(settings: Settings) -> str | None:
     return None
 
 
-def _migrated(settings: Settings, stop: threading.Event) -> bool:
-    """Bring the store to this version, waiting for it as long as it cannot be written; False if told to stop meanwhile."""
-    while not stop.is_set():
-        database = Database.of(settings)
-        try:
-            database.migrate()
-        except StoreUnavailable as error:
-            log.error("the store is not available: trying again", error=str(error))
-            stop.wait(2)
-        else:
+def _share_metrics(folder: Path) -> None:
+    """Have each process leave its metrics in `folder`. prometheus_client looks for that when it is imported, so not before."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _migrate(settings: Settings) -> int:
+    """Bring the store to this version; the exit code of the process that did."""
+    from receiver.storage.database import Database, StoreUnavailable
+
+    database = Database.of(settings)
+    try:
+        database.migrate()
+    except StoreUnavailable as error:
+        log.error("the store is not available: trying again", error=str(error))
+        return _NOT_AVAILABLE
+    finally:
+        database.close()
+    return 0
+
+
+def _migrated(pid: int, settings: Settings) -> int | None:
+    """Wait until the store is of this version, for as long as it cannot be written; an exit code if that will not be."""
+    while True:
+        code = _ended(pid)
+        if code is None:
+            return 0  # told to stop
+        if code != _NOT_AVAILABLE:
+            return code or None
+        if _told_to_stop(time.monotonic() + STORE_SECONDS):
+            return 0
+        pid = processes.fork(lambda: _migrate(settings))
+
+
+def _ended(pid: int) -> int | None:
+    """The exit code of that process once it has ended; None if we are told to stop before: then it is stopped, too."""
+    while True:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if _told_to_stop(time.monotonic() + AGAIN_SECONDS, child_ends=True):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return None
+
+
+def _told_to_stop(until: float, *, child_ends: bool = False) -> bool:
+    """Whether that happened before the time, of time.monotonic(), or the end of a process if that is waited for."""
+    while (left := until - time.monotonic()) > 0:
+        found = signal.sigtimedwait(processes.SIGNALS, left)
+        if found and found.si_signo != signal.SIGCHLD:
             return True
-        finally:
-            database.close()
+        if found and child_ends:
+            return False
     return False
 
 
-def _start(part: str, settings: Settings, config: Path) -> subprocess.Popen[bytes]:
-    # the children must not outlive this process, even if it is killed: nobody would start them again
-    die_with_parent = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-    return subprocess.Popen(
-        [sys.executable, "-m", "receiver.cli", part, "--config", str(config)],
-        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(settings.metrics_dir)},
-        preexec_fn=(lambda: die_with_parent(1, signal.SIGTERM)) if die_with_parent else None,
-    )
+class _Parts:
+    """The processes forked from this one, by what they do."""
 
+    def __init__(self, works: Mapping[str, Callable[[], int]]) -> None:
+        self._works = works
+        self._running = {processes.fork(work): part for part, work in works.items()}
+        self._again_at: dict[str, float] = {}
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+    def watch(self) -> int:
+        """Start again what ends, until told to stop; the exit code."""
+        while not _told_to_stop(min(self._again_at.values(), default=time.monotonic() + AGAIN_SECONDS), child_ends=True):
+            for part, code in self._reap().items():
+                log.error("a part ended by itself: starting it again", part=part, exit_code=code)
+                self._again_at[part] = time.monotonic() + AGAIN_SECONDS
+            for part in [part for part, at in self._again_at.items() if at <= time.monotonic()]:
+                del self._again_at[part]
+                self._running[processes.fork(self._works[part])] = part
+        return self._end()
 
+    def _end(self) -> int:
+        """Let all finish what they have begun, but not for longer than STOP_SECONDS, nor once Ctrl-C is pressed again."""
+        self._send(signal.SIGTERM)
+        deadline, code = time.monotonic() + STOP_SECONDS, 0
+        while self._running and (left := deadline - time.monotonic()) > 0:
+            found = signal.sigtimedwait(processes.SIGNALS, left)
+            if found and found.si_signo == signal.SIGINT:
+                code = 128 + signal.SIGINT
+                break
+            self._reap()
+        if self._running:
+            log.error("stopped in the midst of something", parts=",".join(self._running.values()))
+        self._send(signal.SIGKILL)
+        for pid in self._running:
+            os.waitpid(pid, 0)
+        return code
 
-class _Gunicorn(BaseApplication):  # type: ignore[misc]
-    def __init__(self, settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> None:
-        self._settings, self._catalogue, self._rulebooks, self._clock = settings, catalogue, rulebooks, clock
-        super().__init__()
+    def _send(self, number: signal.Signals) -> None:
+        for pid in self._running:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
-    def load_config(self) -> None:
-        options = {
-            "bind": self._settings.listen,
-            "workers": self._settings.web_workers,
-            "worker_class": "gthread",
-            "threads": 8,
-            "keepalive": 75,
-            "graceful_timeout": 10,
-            "timeout": 60,
-            "loglevel": "warning",
-            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else None,  # noqa: S108 - gunicorn's heartbeat file
-            "control_socket_disable": True,
-            "child_exit": _forget_metrics,
-        }
-        for name, value in options.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        return create_app(self._settings, self._catalogue, self._rulebooks, self._clock)
-
-
-def _forget_metrics(_server: object, worker: Any) -> None:
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    def _reap(self) -> dict[str, int]:
+        """The parts that have ended, with their exit codes. As the first process of a container we are given others, too."""
+        found = {}
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if part := self._running.pop(ended[0], None):
+                    found[part] = os.waitstatus_to_exitcode(ended[1])
+        return found

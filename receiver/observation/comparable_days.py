@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Literal
 
-import holidays
 import msgspec
 
 from receiver.law.conference import BusinessHours
@@ -135,4 +134,6 @@ def public_holidays(years: Iterable[int]) -> frozenset[date]:
 
 @cache
 def _public_holidays(year: int) -> frozenset[date]:
+    import holidays  # only here, as it takes long: most processes never ask
+
     return frozenset(holidays.country_holidays("JP", years=year))

@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection as Connection
 from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Table, create_engine, event, insert
 from sqlalchemy.engine import make_url
@@ -183,6 +181,10 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to this version. Raises StoreUnavailable."""
+        # only here, as it is large: of the processes of a receiver most never need it
+        from alembic import command
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.attributes["connection"] = None

@@ -4,8 +4,7 @@ import os
 import signal
 import socket
 import sqlite3
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -66,34 +65,64 @@ def test_where_the_port_is_taken_it_says_what_to_do_and_leaves_the_running_one_a
     assert 'outcome="stored"' in running.request("GET", "/metrics")[1]
 
 
-def test_it_ends_within_seconds_finishes_what_is_in_flight_and_waits_for_no_idle_client(tmp_path: Path) -> None:
+def begun(served: Served, line: socket.socket) -> None:
+    """Have a webhook in flight on that line: it has begun and waits for the body."""
+    head = f"POST /webhook/alertmanager HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token}\r\n"
+    line.sendall(f"{head}Expect: 100-continue\r\nContent-Length: {len(BODY)}\r\n\r\n".encode())
+    assert line.recv(100).startswith(b"HTTP/1.1 100")
+
+
+@pytest.mark.parametrize("way", [Served.terminate, Served.interrupt])
+def test_it_ends_within_seconds_finishes_what_is_in_flight_and_waits_for_no_idle_client(
+    tmp_path: Path, way: Callable[[Served], None]
+) -> None:
     with Served(tmp_path / "it") as served, connect(served) as line, closing(HTTPConnection(urlsplit(served.url).netloc)) as idle:
         idle.request("GET", "/-/healthy")
         idle.getresponse().read()
-        head = f"POST /webhook/alertmanager HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token}\r\n"
-        line.sendall(f"{head}Expect: 100-continue\r\nContent-Length: {len(BODY)}\r\n\r\n".encode())
-        assert line.recv(100).startswith(b"HTTP/1.1 100")  # it has begun and waits for the body
-        ended: list[int] = []
-        ending = threading.Thread(target=lambda: ended.append(served.stop()))
-        ending.start()
+        begun(served, line)
+        way(served)
         # The clock runs only on what gunicorn waits for: 2 s for an idle client, 10 s for one it serves. How long the processes
-        # then need to exit depends on how busy the machine is; stop() allows for that.
+        # then need to exit depends on how busy the machine is; wait() allows for that.
         idle.sock.settimeout(8)
         assert idle.sock.recv(1) == b""  # it has hung up
+        with pytest.raises(ConnectionRefusedError):
+            connect(served)
         line.sendall(BODY)
         assert line.recv(100).startswith(b"HTTP/1.1 200")
-        ending.join()
-        assert ended == [0]
+        assert served.wait() == 0
         assert stored(served) == 1
+
+
+def test_a_second_interrupt_ends_it_in_the_midst_of_a_request(tmp_path: Path) -> None:
+    with Served(tmp_path / "it", "--workers", "1") as served, connect(served) as line:
+        assert len(served.processes("web")) == 2
+        begun(served, line)
+        served.interrupt()
+        until(lambda: not answers(served))
+        assert served.processes("web")
+        served.interrupt()
+        assert served.wait(5) == 130
+        assert "stopped in the midst of something" in served.log
 
 
 def test_if_the_supervisor_is_killed_nothing_of_it_is_left_and_nothing_confirmed_is_lost(tmp_path: Path) -> None:
-    with Served(tmp_path / "it") as served:
+    with Served(tmp_path / "it") as served, connect(served) as line:
         assert len(served.processes("web")) >= 2
         assert served.processes("worker")
         assert served.request("POST", "/webhook/alertmanager", BODY)[0] == 200
+        begun(served, line)
         served.kill()
         assert stored(served) == 1
+
+
+def test_if_gunicorn_is_killed_so_are_those_that_take_in_requests_that_the_next_may_listen(tmp_path: Path) -> None:
+    with Served(tmp_path / "it") as served, connect(served) as line:
+        master, *takers = until(lambda: whole_web(served))
+        begun(served, line)
+        os.kill(master, signal.SIGKILL)
+        until(lambda: not set(takers) & set(served.processes("web")), 5)
+        assert line.recv(100) == b""
+        until(lambda: answers(served))
 
 
 def test_whatever_is_killed_within_it_is_started_again(tmp_path: Path) -> None:
