@@ -5,8 +5,10 @@ A fault nobody foresaw ends the process with a trace: whoever started it starts 
 
 import os
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -30,6 +32,8 @@ from receiver.storage.database import Database, StoreUnavailable
 
 POLL_SECONDS = 0.2
 """How often the store is asked for new notifications and deliveries."""
+FINISH_SECONDS = 13
+"""How long a stopping worker waits for what is under way: longer than a target may take to answer a call."""
 CUT_SHORT_SECONDS = 5
 """How soon after the last time missing alerts are looked for again where bodies are cut short: in a storm, many are."""
 
@@ -193,11 +197,28 @@ class Worker:
                 pass
 
     def run(self, stop: threading.Event) -> bool:
-        """Work until `stop` is set; False if a thread died of a fault."""
+        """Work until `stop` is set; False if a thread died of a fault.
+
+        What is under way then is finished, but not waited for longer than FINISH_SECONDS: a tick that hangs has changed nothing
+        yet, and an answer that does not come is looked for by the next one to hold that delivery.
+        """
         failed = threading.Event()
-        threads = [threading.Thread(target=_deliver, args=(d, stop, failed), daemon=True) for d in self.dispatchers]
+        works = [self._judge, *(partial(_deliver, dispatcher) for dispatcher in self.dispatchers)]
+        threads = [threading.Thread(target=_loudly, args=(work, stop, failed), daemon=True) for work in works]
         for thread in threads:
             thread.start()
+        stop.wait()
+        deadline = time.monotonic() + FINISH_SECONDS
+        for thread in threads:
+            thread.join(max(0, deadline - time.monotonic()))
+        for dispatcher in self.dispatchers:
+            try:
+                dispatcher.leave()
+            except StoreUnavailable as error:
+                log.error("a delivery is held for a minute still: the store is not available", error=str(error))
+        return not failed.is_set()
+
+    def _judge(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 if self._leads():
@@ -207,21 +228,22 @@ class Worker:
                 stop.wait(1)
             stop.wait(POLL_SECONDS)
         self._database.resign()
-        for thread in threads:
-            thread.join(timeout=15)
-        return not failed.is_set()
 
 
-def _deliver(dispatcher: Dispatcher, stop: threading.Event, failed: threading.Event) -> None:
+def _deliver(dispatcher: Dispatcher, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            while not stop.is_set() and dispatcher.send_next(stop.is_set):
+                pass
+        except StoreUnavailable as error:
+            log.error("the store is not available: trying again", error=str(error))
+            stop.wait(1)
+        stop.wait(POLL_SECONDS)
+
+
+def _loudly(work: Callable[[threading.Event], None], stop: threading.Event, failed: threading.Event) -> None:
     try:
-        while not stop.is_set():
-            try:
-                while not stop.is_set() and dispatcher.send_next():
-                    pass
-            except StoreUnavailable as error:
-                log.error("the store is not available: trying again", error=str(error))
-                stop.wait(1)
-            stop.wait(POLL_SECONDS)
+        work(stop)
     except BaseException:
         # a silent thread would owe deliveries for ever: end the process, loudly
         failed.set()

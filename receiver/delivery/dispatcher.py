@@ -4,6 +4,7 @@ What is to be called, and in which order, is decided in `follow.py`.
 """
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -13,7 +14,7 @@ import structlog
 
 from receiver.catalogue import Catalogue
 from receiver.delivery.content import DEFAULT, Content
-from receiver.delivery.follow import ClaimLost, Follower, Policy, without
+from receiver.delivery.follow import ClaimLost, Follower, Policy, Stopped, never, without
 from receiver.delivery.newest import newest
 from receiver.delivery.targets import Forbidden, Missing, Refused, Target, Unreachable
 from receiver.law import deadlines
@@ -55,30 +56,47 @@ class Dispatcher:
         self._clock = clock
         self._policy = policy
         self._content = content
+        self._held: tuple[Delivery, Follower | None] | None = None
 
-    def send_next(self) -> bool:
-        """Send what is due longest; False if nothing is due."""
+    def send_next(self, is_stopped: Callable[[], bool] = never) -> bool:
+        """Send what is due longest; False if nothing is due. Once stopped, the call that is under way is the last that changes
+        something there, and the row goes back if there is more to say.
+        """
         with self._database.read() as connection:
             if not deliveries.is_due(connection, self._target.name, self._clock()):
                 return False  # without taking a writer's turn
         with self._database.write(beside=True) as connection:
             delivery = deliveries.claim(connection, self._target.name, self._holder, self._clock())
         if delivery is not None:
-            self._send(delivery)
+            self._held = (delivery, None)
+            self._send(delivery, is_stopped)
+            self._held = None
         return True
 
-    def _send(self, delivery: Delivery) -> None:
+    def leave(self) -> None:
+        """Give up the row that is held by a thread which still waits for an answer and will not live to see it: as after a time-out
+        it is looked at, then, what came of the call. Raises StoreUnavailable.
+        """
+        if held := self._held:
+            delivery, follower = held
+            self._failed(delivery, "the receiver was stopped before an answer came", "owed", self._settles(follower))
+
+    def _send(self, delivery: Delivery, is_stopped: Callable[[], bool]) -> None:
         follower: Follower | None = None
         try:
             number, statement = self._statement(delivery.incident_id)
             said = without(self._content.draft(delivery, statement), delivery.remembered.lacking)
-            follower = Follower(self._target, delivery, said, self._policy, partial(self._keep, delivery), self._clock)
+            keep = partial(self._keep, delivery)
+            follower = Follower(self._target, delivery, said, self._policy, keep, self._clock, is_stopped)
+            self._held = (delivery, follower)
             follower.follow()
+        except Stopped:
+            with self._database.write(beside=True) as connection:
+                deliveries.give_back(connection, delivery, self._holder, begun=_has_begun(delivery, follower))
         except ClaimLost:
             log.warning("another one sends this by now", incident=delivery.incident_id, target=self._target.name)
         except Unreachable as error:
-            settles = self._target.settles if follower and follower.remote_id is None else timedelta()
-            self._failed(delivery, str(error), "owed", max(error.retry_after or timedelta(), settles))
+            self._failed(delivery, str(error), "owed", max(error.retry_after or timedelta(), self._settles(follower)))
         except Refused as error:
             self._refused(delivery, follower, error)
         except StoreUnavailable:
@@ -95,6 +113,10 @@ class Dispatcher:
             log.info(
                 "delivered", incident=delivery.incident_id, target=self._target.name, number=shown, remote_id=follower.remote_id
             )
+
+    def _settles(self, follower: Follower | None) -> timedelta:
+        """How long it takes until a search there finds what a call made whose answer never came."""
+        return self._target.settles if follower and follower.remote_id is None else timedelta()
 
     def _refused(self, delivery: Delivery, follower: Follower | None, error: Refused) -> None:
         """A dead letter, unless it may pass: deleted since it was read, a proxy or a secret that is being changed just now. Mapped
@@ -143,6 +165,10 @@ class Dispatcher:
         log.warning(
             "not delivered", incident=delivery.incident_id, target=self._target.name, error=error, state=state, attempts=attempts
         )
+
+
+def _has_begun(delivery: Delivery, follower: Follower | None) -> bool:
+    return bool(delivery.creating_since or (follower and follower.memory.milestone))
 
 
 def _wait(attempts: int) -> timedelta:

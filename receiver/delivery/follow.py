@@ -33,6 +33,15 @@ class ClaimLost(Exception):
     """Another holder has the row by now: whatever is to be done, that one does it."""
 
 
+class Stopped(Exception):
+    """The process ends: nothing further is begun, and the next one to hold the row goes on from here."""
+
+
+def never() -> bool:
+    """Nothing is ever stopped."""
+    return False
+
+
 class Policy(msgspec.Struct, frozen=True):
     """Whether a ticket is closed once its incident is over and nobody took it over, and how long it may be opened again then."""
 
@@ -43,7 +52,16 @@ class Policy(msgspec.Struct, frozen=True):
 class Follower:
     """Follows one row of the ledger with one thing at `target`."""
 
-    def __init__(self, target: Target, delivery: Delivery, draft: Draft, policy: Policy, keep: Keep, clock: Clock) -> None:
+    def __init__(
+        self,
+        target: Target,
+        delivery: Delivery,
+        draft: Draft,
+        policy: Policy,
+        keep: Keep,
+        clock: Clock,
+        is_stopped: Callable[[], bool] = never,
+    ) -> None:
         self._target = target
         self._delivery = delivery
         self.draft = draft
@@ -51,13 +69,15 @@ class Follower:
         self._policy = policy
         self._keep = keep
         self._clock = clock
+        self._is_stopped = is_stopped
         self.remote_id = delivery.remote_id
         self.memory = delivery.remembered
 
     def follow(self) -> None:
         """Make of it what the draft says. Afterwards `memory` says whether it is `gone` or to be `superseded`. Raises Unreachable,
-        Refused, ClaimLost.
+        Refused, ClaimLost, and Stopped before a change that is not begun any more.
         """
+        self._go_on()
         if self.remote_id is None:
             self._make()
         if self.memory.gone or self.memory.superseded:
@@ -108,7 +128,7 @@ class Follower:
             self._remember(found[0], doubles=tuple(found[1:]), **doubt, **self._forgotten(found[0]))
             return
         wanted = dict(self._target.fields(self.draft))
-        self._remember(begun=_begun(self.memory, wanted), milestone=self._statement.milestone)
+        self._intend(begun=_begun(self.memory, wanted), milestone=self._statement.milestone)
         try:
             remote_id = self._target.create(self.draft)
         except Unfindable as error:
@@ -189,7 +209,7 @@ class Follower:
         wanted, state = self._in_their_form(self._target.fields(self.draft)), self._turn(seen)
         fields, theirs = merge(wanted, seen.fields, self.memory)
         ours = {name: value for name, value in wanted.items() if name not in theirs}
-        self._remember(theirs=theirs, begun=_begun(self.memory, ours), turning=state)
+        self._intend(theirs=theirs, begun=_begun(self.memory, ours), turning=state)
         new_id = self._target.write(remote_id, self.draft, Change(fields, seen.has_block, state), seen)
         taken = self._taken(new_id, remembered(self.memory.written, ours, seen.fields), seen.fields, fields)
         self._remember(
@@ -269,7 +289,7 @@ class Follower:
         if mark in self.memory.told:
             return
         if milestone or not self._has_comment(on, mark):  # else it was told before the store was lost
-            self._remember(telling=(on, mark, milestone))
+            self._intend(telling=(on, mark, milestone))
             # of others nobody may be left there to be told, or they may be locked
             with suppress(Missing if on == self.remote_id else Refused):
                 self._target.comment(on, text, mark)
@@ -280,6 +300,15 @@ class Follower:
             self._remember(telling=(), milestone=milestone, comments=self.memory.comments + 1)
         else:
             self._remember(telling=(), told=(*self.memory.told, mark))
+
+    def _intend(self, **changes: Any) -> None:
+        """Remember what the next call is to change."""
+        self._go_on()
+        self._remember(**changes)
+
+    def _go_on(self) -> None:
+        if self._is_stopped():
+            raise Stopped
 
     def _remember(self, remote_id: str | None = None, **changes: Any) -> None:
         self.remote_id = remote_id or self.remote_id

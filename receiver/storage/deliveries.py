@@ -139,6 +139,14 @@ def count_dead(connection: Connection, incident_ids: Iterable[str]) -> Counter[s
     return Counter(connection.scalars(query))
 
 
+def give_back(connection: Connection, delivery: Delivery, holder: str, *, begun: bool) -> None:
+    """Owed again as if it had not been claimed, but for what is remembered since; `begun`: something may have been made there."""
+    values: dict[str, Any] = {"state": "owed", "attempts": delivery.attempts, "claimed_by": None, "claimed_until": None}
+    if not begun:
+        values["creating_since"] = delivery.creating_since
+    connection.execute(update(table).where(_held(delivery, holder)).values(values))
+
+
 def _due(target: str, now: datetime) -> Any:
     # what was not tried yet is due at once, and no claim is for so long: the clock may have been put back since
     waited = or_(table.c.next_attempt_at <= now, table.c.next_attempt_at > now + _FURTHEST)

@@ -8,21 +8,28 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests import own_rulebooks
+from tests.fakes.ticket_webhook import FakeTicketWebhook
 from tests.serving import VOICE, Served, until
 
 BODY = (
     Path(__file__).parents[1] / "data" / "alertmanager" / "alertmanager-0.33.1" / "01-single-firing.json"
 ).read_bytes()  # fmt: skip
+SECRET = "whsec_" + "dGVzdHMtb2Ytbm8td29ydGgtYXQtYWxs"
+
+
+def asked(served: Served, query: str, file: str = "art58.db") -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(served.folder / "data" / file)) as connection:
+        return connection.execute(query).fetchall()
 
 
 def stored(served: Served) -> int:
-    with closing(sqlite3.connect(served.folder / "data" / "art58-inbox.db")) as connection:
-        return int(connection.execute("SELECT count(*) FROM notifications").fetchone()[0])
+    return int(asked(served, "SELECT count(*) FROM notifications", "art58-inbox.db")[0][0])
 
 
 def connect(served: Served) -> socket.socket:
@@ -91,6 +98,21 @@ def test_it_ends_within_seconds_finishes_what_is_in_flight_and_waits_for_no_idle
         assert line.recv(100).startswith(b"HTTP/1.1 200")
         assert served.wait() == 0
         assert stored(served) == 1
+
+
+def test_a_delivery_under_way_is_finished_and_recorded_before_it_ends(tmp_path: Path) -> None:
+    with FakeTicketWebhook(SECRET) as desk:
+        desk.fail("timeout_after_work", seconds=3)
+        (tmp_path / "secret").write_text(SECRET)
+        ticket = {"kind": "webhook", "name": "desk", "url": desk.hook_url, "secret": {"file": "secret"}}
+        service = VOICE | {"users_total": 24_000_000, "match": ['service="mobile"']}
+        with Served(tmp_path, tickets=[ticket], services=[service]) as served:
+            assert served.request("POST", "/webhook/alertmanager", BODY)[0] == 200
+            until(lambda: desk.messages, 30)
+            assert served.stop() == 0
+        assert list(desk.arrivals.values()) == [1]
+        query = "SELECT state, claimed_by, attempts, remote_id IS NOT NULL FROM deliveries"
+        assert asked(served, query) == [("sent", None, 0, 1)]
 
 
 def test_a_second_interrupt_ends_it_in_the_midst_of_a_request(tmp_path: Path) -> None:

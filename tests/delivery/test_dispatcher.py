@@ -1,5 +1,6 @@
 """Planning and sending: what is owed is sent once, in order, whatever dies or times out in between."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,6 +151,58 @@ def test_killed_between_claim_and_record_it_still_makes_one_ticket(desk: Desk, d
     desk.send_all()
     assert [call[0] for call in desk.target.calls] == ["find", "read"]
     assert desk.row().state == "sent"
+
+
+def test_what_is_claimed_when_it_is_stopped_goes_back_as_it_was_before_anything_is_begun(desk: Desk) -> None:
+    desk.assess(1)
+    before = desk.row()
+    desk.dispatcher().send_next(lambda: True)
+    assert desk.target.calls == []
+    assert desk.row() == before
+    assert desk.dispatcher(holder="two").send_next()  # at once
+
+
+def test_stopped_while_a_call_is_under_way_that_one_is_finished_and_the_rest_is_left_to_the_next(desk: Desk) -> None:
+    desk.assess(1)
+    desk.send_all()
+    desk.assess(2, verdict=Verdict.PERIODIC, state="closed", restored_at=NOW)
+    desk.target.calls.clear()
+    desk.dispatcher().send_next(lambda: ("write", "1") in desk.target.calls)
+    assert [action for action, _ in desk.target.calls] == ["read", "write", "read"]
+    assert (desk.row().state, desk.row().attempts, desk.row().remembered.number) == ("owed", 0, 2)
+    desk.target.calls.clear()
+    while desk.dispatcher(holder="two").send_next():
+        pass
+    assert [action for action, _ in desk.target.calls] == ["comment"]
+    assert desk.row().state == "sent"
+
+
+def test_a_call_that_does_not_come_back_before_the_end_is_left_like_one_that_timed_out(desk: Desk) -> None:
+    called, answered = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        called.set()
+        answered.wait(20)
+
+    desk.assess(1)
+    slow = Watching(hang)
+    slow.settles = timedelta(seconds=30)
+    dispatcher = desk.dispatcher(slow)
+    thread = threading.Thread(target=dispatcher.send_next)
+    thread.start()
+    assert called.wait(20)
+    dispatcher.leave()
+    assert desk.row().state == "owed"
+    assert desk.row().next_attempt_at == NOW + slow.settles
+    answered.set()  # it came after all, too late to be told
+    thread.join()
+    assert desk.row().state == "owed"
+    desk.now += slow.settles
+    while desk.dispatcher(slow, holder="two").send_next():
+        pass
+    assert len(slow.tickets) == 1
+    dispatcher.leave()  # nothing is held any more
+    assert desk.row().state == "unsure"
 
 
 def test_a_time_out_after_the_work_makes_no_second_ticket(desk: Desk) -> None:
