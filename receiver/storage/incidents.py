@@ -184,7 +184,7 @@ def latest_assessments(connection: Connection, incident_ids: Iterable[str]) -> d
     Without those that were withdrawn.
     """
     found: dict[str, list[Assessment]] = defaultdict(list)
-    for document in _latest(connection, incident_ids):
+    for document in latest_documents(connection, incident_ids):
         assessment = _ASSESSMENT.decode(document)
         if not assessment.withdrawn:
             found[assessment.incident_id].append(assessment)
@@ -203,7 +203,7 @@ def last_numbers(connection: Connection, incident_ids: Iterable[str]) -> dict[st
 def latest_conclusions(connection: Connection, incident_ids: Iterable[str]) -> dict[str, list[Conclusion]]:
     """The same without their explanations, which are most of what is stored: in a third of the time. With those withdrawn."""
     found: dict[str, list[Conclusion]] = defaultdict(list)
-    for document in _latest(connection, incident_ids):
+    for document in latest_documents(connection, incident_ids):
         conclusion = _CONCLUSION.decode(document)
         found[conclusion.incident_id].append(conclusion)
     return found
@@ -224,7 +224,8 @@ _LATEST = select(assessments.c.document, _NEWEST.c.first).join(
 )
 
 
-def _latest(connection: Connection, incident_ids: Iterable[str]) -> Iterator[str]:
+def latest_documents(connection: Connection, incident_ids: Iterable[str]) -> Iterator[str]:
+    """What `latest_assessments` is made from, with those withdrawn, as JSON: some at a time, as together they are large."""
     for chunk in chunks(sorted(set(incident_ids))):
         # put into order here: to sort long documents takes SQLite as long again
         for document, _ in sorted(connection.execute(_LATEST, {"ids": list(chunk)}).all(), key=itemgetter(1)):

@@ -1,19 +1,20 @@
 """`/metrics`: what the processes counted, the present state of the store, read when asked, and until when the rules are checked."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from flask import Blueprint, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.utils import floatToGoString
 
 from receiver.law.freshness import checks
 from receiver.law.rulebook import Rulebook
-from receiver.model import Assessment, Clock
-from receiver.storage import deliveries, heartbeat, notifications
+from receiver.model import Clock
+from receiver.storage import deliveries, figures, heartbeat, notifications
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
+from receiver.storage.figures import Impact
 
 
 def blueprint(database: Database, rulebooks: tuple[Rulebook, ...], clock: Clock) -> Blueprint:
@@ -21,7 +22,7 @@ def blueprint(database: Database, rulebooks: tuple[Rulebook, ...], clock: Clock)
 
     @room.get("/metrics")
     def metrics() -> Response:
-        text = b"".join(generate_latest(registry) for registry in (_counted(), _stored(database, rulebooks, clock)))
+        text = b"".join([generate_latest(_counted()), *_stored(database), _of_the_law(rulebooks, clock)])
         return Response(text, content_type=CONTENT_TYPE_LATEST)
 
     return room
@@ -36,65 +37,55 @@ def _counted() -> CollectorRegistry:
     return registry
 
 
-def _stored(database: Database, rulebooks: tuple[Rulebook, ...], clock: Clock) -> CollectorRegistry:
-    registry = CollectorRegistry()
-    registry.register(_StoreCollector(database))
-    registry.register(_LawCollector(rulebooks, clock))
-    return registry
+def _stored(database: Database) -> Iterator[bytes]:
+    """Raises StoreUnavailable before anything is given."""
+    with database.inbox.read() as connection:
+        waiting = notifications.count_waiting(connection)
+    with database.read() as connection:
+        states = store.count_by_state(connection)
+        impacts = list(figures.impacts(connection))
+        owed = deliveries.count_by_state(connection)
+        ticked = heartbeat.last(connection, "tick")
+    yield _gauge("art58_notifications_waiting", "Stored bodies not yet derived", [((), waiting)])
+    all_states = {"open": 0, "recovering": 0, "closed": 0} | states
+    yield _gauge("art58_incidents", "Incidents by state", [((s,), n) for s, n in all_states.items()], "state")
+    yield _gauge("art58_deliveries", "Rows of the ledger", owed.items(), "target", "state")
+    if ticked:
+        yield _gauge("art58_tick_last_timestamp_seconds", "When all incidents were last assessed", [((), ticked.timestamp())])
+    yield from _of(impacts)
 
 
-class _StoreCollector:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def collect(self) -> Iterator[Metric]:
-        with self._database.inbox.read() as connection:
-            waiting = notifications.count_waiting(connection)
-        with self._database.read() as connection:
-            states = store.count_by_state(connection)
-            latest = store.latest_assessments(connection, (incident.id for incident in store.living(connection)))
-            owed = deliveries.count_by_state(connection)
-            ticked = heartbeat.last(connection, "tick")
-        yield _gauge("art58_notifications_waiting", "Stored bodies not yet derived", [((), waiting)])
-        all_states = {"open": 0, "recovering": 0, "closed": 0} | states
-        yield _gauge("art58_incidents", "Incidents by state", [((s,), n) for s, n in all_states.items()], "state")
-        yield _gauge("art58_deliveries", "Rows of the ledger", [(key, n) for key, n in owed.items()], "target", "state")
-        if ticked:
-            yield _gauge("art58_tick_last_timestamp_seconds", "When all incidents were last assessed", [((), ticked.timestamp())])
-        yield from _impacts([assessment for impacts in latest.values() for assessment in impacts])
+def _of_the_law(rulebooks: tuple[Rulebook, ...], clock: Clock) -> bytes:
+    ends = [((check.rules,), check.ends_at.timestamp()) for check in checks(rulebooks, clock())]
+    told = "End of the day by which somebody must look whether the law has changed these rules"
+    return _gauge("art58_law_check_by_timestamp_seconds", told, ends, "rules")
 
 
-class _LawCollector:
-    def __init__(self, rulebooks: tuple[Rulebook, ...], clock: Clock) -> None:
-        self._rulebooks, self._clock = rulebooks, clock
-
-    def collect(self) -> Iterator[Metric]:
-        ends = [((check.rules,), check.ends_at.timestamp()) for check in checks(self._rulebooks, self._clock())]
-        told = "End of the day by which somebody must look whether the law has changed these rules"
-        yield _gauge("art58_law_check_by_timestamp_seconds", told, ends, "rules")
-
-
-def _impacts(latest: list[Assessment]) -> Iterator[Metric]:
-    users, thresholds, started, major, verdicts = [], [], [], [], []
-    for a in latest:
-        key = (a.incident_id, a.service)
-        if a.affected_users is not None:
-            users.append(((*key, a.method, str(a.measured).lower()), a.affected_users))
-        thresholds.append((key, a.condition.users))
-        started.append((key, a.failure_started_at.timestamp()))
-        verdicts.append(((*key, a.verdict.value), 1))
-        moment = a.major_since or a.major_expected_at
-        if moment:
-            major.append((key, moment.timestamp()))
-    yield _gauge("art58_impact_affected_users", "Users hit", users, "incident", "service", "method", "measured")
-    yield _gauge("art58_impact_users_threshold", "Users of the nearest condition", thresholds, "incident", "service")
-    yield _gauge("art58_impact_failure_started_timestamp_seconds", "Start of the failure", started, "incident", "service")
-    yield _gauge("art58_impact_major_timestamp_seconds", "When it became or will become major", major, "incident", "service")
-    yield _gauge("art58_impact_verdict", "1 for the present verdict", verdicts, "incident", "service", "verdict")
+def _of(impacts: Sequence[Impact]) -> Iterator[bytes]:
+    keyed = [((impact.incident_id, impact.service), impact) for impact in impacts]
+    key = ("incident", "service")
+    users = (((*one, i.method, str(i.measured).lower()), i.affected_users) for one, i in keyed if i.affected_users is not None)
+    yield _gauge("art58_impact_affected_users", "Users hit", users, *key, "method", "measured")
+    thresholds = ((one, i.condition.users) for one, i in keyed)
+    yield _gauge("art58_impact_users_threshold", "Users of the nearest condition", thresholds, *key)
+    started = ((one, i.failure_started_at.timestamp()) for one, i in keyed)
+    yield _gauge("art58_impact_failure_started_timestamp_seconds", "Start of the failure", started, *key)
+    major = ((one, moment.timestamp()) for one, i in keyed if (moment := i.major_since or i.major_expected_at))
+    yield _gauge("art58_impact_major_timestamp_seconds", "When it became or will become major", major, *key)
+    verdicts = (((*one, i.verdict), 1) for one, i in keyed)
+    yield _gauge("art58_impact_verdict", "1 for the present verdict", verdicts, *key, "verdict")
 
 
-def _gauge(name: str, help_: str, samples: Iterable[tuple[tuple[str, ...], float]], *labels: str) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, help_, labels=labels)
+def _gauge(name: str, help_: str, samples: Iterable[tuple[tuple[str, ...], float]], *labels: str) -> bytes:
+    """One family in the text format, labels by their names; prometheus_client would keep every line of all as objects first."""
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    lines = [f"# HELP {name} {help_}\n# TYPE {name} gauge\n"]
     for values, number in samples:
-        family.add_metric(values, number)
-    return family
+        inside = ",".join(f'{labels[n]}="{_escaped(values[n])}"' for n in order)
+        value = floatToGoString(number)  # type: ignore[no-untyped-call]
+        lines.append(f"{name}{{{inside}}} {value}\n" if inside else f"{name} {value}\n")
+    return "".join(lines).encode()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

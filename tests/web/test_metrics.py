@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import insert, select
 
 from receiver import worker
 from receiver.law.verdict import Verdict
@@ -20,6 +22,7 @@ from receiver.model import Delivery, Remembered
 from receiver.observation.prometheus import Prometheus, QueryFailed
 from receiver.settings import PrometheusSettings
 from receiver.storage import deliveries, heartbeat, notifications
+from receiver.storage.tables import assessments, incidents
 from tests.apps import BEARER, App, incident
 from tests.samples import ASSESSED_AT, RESTORED_AT, STARTED_AT, assessment
 
@@ -188,6 +191,23 @@ def test_what_several_processes_counted_is_told_as_one(app: App, tmp_path: Path,
     assert samples(app, "art58_tick_seconds_count") == {(): 2}
     assert samples(app, "art58_queries_total") == {("ok",): 0, ("failed",): 0}
     assert samples(app, "art58_incidents") == {("open",): 1, ("recovering",): 1, ("closed",): 1}
+
+
+def test_ten_thousand_living_incidents_are_told_in_little_more_memory_than_their_text(app: App) -> None:
+    app.keep(incident(), assessment())
+    with app.database.write() as connection:
+        for table, key in ((incidents, "id"), (assessments, "incident_id")):
+            row = connection.execute(select(table)).one()._asdict()
+            more = [row | {key: f"inc-{n}"} | ({"cause": f"c{n}"} if key == "id" else {}) for n in range(2, 10_001)]
+            connection.execute(insert(table), more)
+    tracemalloc.start()
+    try:
+        text = app.client.get("/metrics").get_data()
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert text.count(b"\nart58_impact_verdict{") == 10_000
+    assert most < 5 * len(text)
 
 
 def test_a_store_that_cannot_be_read_gives_no_half_figures(app: App) -> None:
