@@ -45,7 +45,7 @@ store when asked: while the worker stands still, so does `art58_tick_last_timest
   `method` is `direct`, `all_under_equipment`, for voice with emergency calls `emergency_all_under_equipment` or
   `emergency_call_loss`, for other voice `call_shortfall` or `missing_registrations`, or `unmeasured`.
 - `state` of incidents: `open`, `recovering`, `closed`; of deliveries: `owed`, `claimed`, `sent`, `dead`.
-- `outcome` of notifications: `stored`, `refused`, `unauthorized`, `too_large`, `unavailable`; of queries: `ok`, `failed`.
+- `outcome` of notifications: `stored`, `refused`, `unauthorized`, `too_large`, `busy`, `unavailable`; of queries: `ok`, `failed`.
 - `art58_impact_major_timestamp_seconds` is absent where these users never make it major, however long it lasts."""
 
 

@@ -3,9 +3,10 @@ be right, and by incidents, to derive alerts. Unknown keys are ignored: newer se
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,6 +17,10 @@ from receiver.model import AlertEvent, Learnt, Source
 _VERSIONS: dict[Source, str] = {"alertmanager": "4", "grafana": "1"}
 # outside of these no alert happened; year 1 is Go's "no time", year 9999 cannot be told in every time zone
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+MOST_ALERTS, MOST_ALERT_BYTES = 100_000, 1024 * 1024
+"""No sender has more to say in a body, and of an alert; in memory it becomes many times as large."""
+_LONG = 256 * 1024
+"""Bytes of a body from which on its alerts are looked at one by one: that takes longer, and a fraction of the memory."""
 _NUL, _ESCAPED_NUL = "\0", b"\\u0000"
 
 
@@ -51,7 +56,16 @@ class _Body(msgspec.Struct, rename="camel"):
     external_url: str = msgspec.field(default="", name="externalURL")
 
 
-_DECODER = msgspec.json.Decoder(_Body)
+class _Outline(msgspec.Struct, rename="camel"):
+    """The same with its alerts as they stand there."""
+
+    version: str
+    alerts: list[msgspec.Raw]
+    external_url: str = msgspec.field(default="", name="externalURL")
+
+
+_Shape = TypeVar("_Shape", _Body, _Outline)
+_BODY, _OUTLINE, _ALERT = msgspec.json.Decoder(_Body), msgspec.json.Decoder(_Outline), msgspec.json.Decoder(_Alert)
 
 
 def decode(source: Source, body: bytes, learnt: Learnt = "webhook") -> list[AlertEvent]:
@@ -60,22 +74,40 @@ def decode(source: Source, body: bytes, learnt: Learnt = "webhook") -> list[Aler
     The group's own status is not looked at: it misleads in mixed groups.
     Raises Unacceptable.
     """
-    decoded = _decoded(source, body)
-    _check_all(decoded, body)
+    decoded = _decoded(source, body, _BODY)
+    _check_all(decoded.alerts, decoded.external_url, body)
     silences = f"{decoded.external_url.rstrip('/')}/#/silences/new?filter=" if source == "alertmanager" else ""
     return [_event(source, alert, silences, learnt) for alert in decoded.alerts]
 
 
 def check(source: Source, body: bytes) -> int:
-    """How many alerts the body has. Raises Unacceptable as `decode` does; it is the quicker one, as it builds nothing."""
-    decoded = _decoded(source, body)
-    _check_all(decoded, body)
-    return len(decoded.alerts)
+    """How many alerts the body has. Raises Unacceptable as `decode` does; it is the quicker one, as it builds nothing, and refuses
+    what would become too large in memory.
+    """
+    if len(body) <= _LONG:
+        decoded = _decoded(source, body, _BODY)
+        _check_all(decoded.alerts, decoded.external_url, body)
+        return len(decoded.alerts)
+    outline = _decoded(source, body, _OUTLINE)
+    if len(outline.alerts) > MOST_ALERTS:
+        raise Unacceptable(f"more than {MOST_ALERTS} alerts: let the sender put fewer in a body")
+    _check_all(_one_by_one(source, outline.alerts), outline.external_url, body)
+    return len(outline.alerts)
 
 
-def _decoded(source: Source, body: bytes) -> _Body:
+def _one_by_one(source: Source, alerts: list[msgspec.Raw]) -> Iterator[_Alert]:
+    for number, raw in enumerate(alerts):
+        if len(memoryview(raw)) > MOST_ALERT_BYTES:
+            raise Unacceptable(f"alerts[{number}] has more than {MOST_ALERT_BYTES} bytes")
+        try:
+            yield _ALERT.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Unacceptable(f"no webhook body of {source}: {error} in alerts[{number}]") from None
+
+
+def _decoded(source: Source, body: bytes, decoder: msgspec.json.Decoder[_Shape]) -> _Shape:
     try:
-        decoded = _DECODER.decode(body)
+        decoded = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unacceptable(f"no webhook body of {source}: {error}") from None
     if decoded.version != _VERSIONS[source]:
@@ -85,13 +117,13 @@ def _decoded(source: Source, body: bytes) -> _Body:
     return decoded
 
 
-def _check_all(decoded: _Body, body: bytes) -> None:
+def _check_all(alerts: Iterable[_Alert], external_url: str, body: bytes) -> None:
     may_hold_nul = _ESCAPED_NUL in body  # raw, it is no JSON
-    for alert in decoded.alerts:
+    for alert in alerts:
         _check(alert)
         if may_hold_nul:
             _check_texts(alert)
-    if may_hold_nul and _NUL in decoded.external_url:
+    if may_hold_nul and _NUL in external_url:
         raise Unacceptable("externalURL holds a NUL character, which no store keeps in texts")
 
 

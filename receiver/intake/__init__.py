@@ -4,6 +4,7 @@
 Alertmanager would not come again within the flush.
 """
 
+from contextlib import suppress
 from functools import partial
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -13,6 +14,7 @@ from werkzeug.wsgi import LimitedStream
 
 from receiver import payloads
 from receiver.intake.authentication import Gate
+from receiver.intake.crowd import Crowd
 from receiver.model import Clock, Source
 from receiver.storage import notifications, tables
 from receiver.storage.database import Database, StoreUnavailable
@@ -20,6 +22,8 @@ from receiver.storage.together import Together
 
 REFUSED_KEPT = 64 * 1024
 """Bytes that are kept of a body that can never be right: enough to see what it is."""
+SMALL, AT_ONCE = 256 * 1024, 8 * 1024 * 1024
+"""Bytes of a body that is always read, and of larger ones that one process works on at once unless a single one is larger."""
 TOO_LARGE = "larger than max_body_mib: raise it, or let the sender put fewer alerts in a body"
 
 NOTIFICATIONS = Counter("art58_notifications_total", "Webhook bodies by what became of them", ["source", "outcome"])
@@ -27,6 +31,7 @@ NOTIFICATIONS = Counter("art58_notifications_total", "Webhook bodies by what bec
 
 def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
     """The webhooks."""
+    crowd = Crowd(SMALL, AT_ONCE)
     together = Together(partial(database.inbox.append, tables.notifications, notifications.Arrived._fields))
     room = Blueprint("intake", __name__, url_prefix="/webhook")
 
@@ -41,6 +46,13 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
     def take_in(source: Source) -> Response:
         if not gate.admits(request.headers.get("Authorization")):
             return answer(source, "unauthorized", 401, "send a bearer token or basic credentials that this receiver knows")
+        with crowd.let_in(_announced()) as fits:
+            if fits:
+                return keep(source)
+        _discard_body()
+        return answer(source, "busy", 503, "too much is being taken in just now: send it again")
+
+    def keep(source: Source) -> Response:
         body, whole = _read_body()
         alerts, wrong = 0, None if whole else TOO_LARGE
         if whole:
@@ -69,9 +81,24 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
         response.status_code = status
         if status == 401:
             response.headers["WWW-Authenticate"] = 'Basic realm="art58-receiver"'
+        if status == 503:
+            response.headers["Retry-After"] = "1"
         return response
 
     return room
+
+
+def _announced() -> int:
+    """The size of the body as its sender says, in bytes, and as large as may be where it does not say."""
+    most = request.max_content_length or 0
+    return most if request.content_length is None else min(request.content_length, most)
+
+
+def _discard_body() -> None:
+    """Read all of it, a little at a time: who is still sending does not see the answer."""
+    with suppress(RequestEntityTooLarge):
+        while request.stream.read(64 * 1024):
+            pass
 
 
 def _read_body() -> tuple[bytes, bool]:

@@ -1,6 +1,9 @@
 """What the senders' bodies say, and that nothing they may ever hold raises anything but Unacceptable."""
 
 import json
+import re
+import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,10 @@ from hypothesis import strategies as st
 
 from receiver.delivery.words import links
 from receiver.model import Source
-from receiver.payloads import Unacceptable, decode
+from receiver.payloads import Unacceptable, check, decode
 from tests import apps
 
+MIB = 1024 * 1024
 CAPTURED = sorted((Path(__file__).parents[1] / "data" / "alertmanager").glob("*/[0-9]*.json"))
 ALERT = {
     "status": "firing",
@@ -316,3 +320,68 @@ def test_no_damage_to_a_real_body_raises_anything_but_unacceptable(path: Path, d
     whole = path.read_bytes()
     at = data.draw(st.integers(0, len(whole)))
     accept_or_refuse("alertmanager", whole[:at] + data.draw(st.binary(max_size=4)) + whole[at + data.draw(st.integers(0, 9)) :])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (body(startsAt="0001-01-01T00:00:00Z"), "startsAt"),
+        (body(status="pending"), "`$.status` in alerts[0]"),
+        (body(labels={"service": 1}), "in alerts[0]"),
+        (body(labels={"equip\0ment": "mme"}), "NUL"),
+        (body(labels={"equipment": "\ud800"}), "malformed"),
+        (body(labels={"equipment": "X"}).replace(b"X", b"\xff"), "utf-8"),
+        (body(version="5"), "version"),
+        (b'{"version": "4", "alerts": [null]}', "in alerts[0]"),
+        (b'{"version": "4", "alerts": {}}', "alerts"),
+        (b'{"version": "4", "alerts": [], "x": ' + b"[" * 400_000 + b"]" * 400_000 + b"}", "depth"),
+        (b'{"version": "4", "alerts": [{"x": ' + b"[" * 400_000 + b"]" * 400_000 + b"}]}", "depth"),
+    ],
+    ids=lambda value: value[:120] if isinstance(value, str) else "",
+)
+def test_of_a_long_body_the_same_is_refused(wrong: bytes, named: str) -> None:
+    with pytest.raises(Unacceptable, match=re.escape(named)):
+        check("alertmanager", wrong.ljust(MIB))
+
+
+@pytest.mark.parametrize("path", CAPTURED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_long_body_that_is_right_is_taken_whole(path: Path) -> None:
+    whole = path.read_bytes()
+    assert check("alertmanager", whole.ljust(MIB)) == len(decode("alertmanager", whole))
+
+
+def many(alert: bytes, number: int) -> bytes:
+    return b'{"version":"4","alerts":[' + b",".join([alert] * number) + b"]}"
+
+
+TINY = b'{"status":"firing","labels":{},"startsAt":"2026-11-21T16:19:10Z"}'
+
+
+def test_more_alerts_than_a_sender_has_to_tell_at_once_and_alerts_longer_than_any_are_refused() -> None:
+    assert check("alertmanager", many(TINY, 100_000)) == 100_000
+    with pytest.raises(Unacceptable, match="fewer in a body"):
+        check("alertmanager", many(TINY, 100_001))
+    long = TINY.replace(b"{}", b'{"a":"%s"}' % (b"x" * MIB))
+    with pytest.raises(Unacceptable, match=r"alerts\[1\] has more than"):
+        check("alertmanager", many(TINY, 1)[:-2] + b"," + long + b"]}")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        many(TINY, 60_000),
+        many(TINY.replace(b"{}", b"{%s}" % b",".join(b'"%d":""' % n for n in range(80_000))), 4),
+        b'{"version":"4","alerts":[],"x":' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}",
+        many(TINY, 1)[:-2] + b',{"x":' + b'{"x":' * 700_000,
+    ],
+    ids=["tiny alerts", "labels", "depth", "depth of an alert"],
+)
+def test_no_body_takes_many_times_its_size_to_be_looked_at(hostile: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with suppress(Unacceptable):
+            check("alertmanager", hostile)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 5 * len(hostile)

@@ -8,7 +8,7 @@ import resource
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -385,3 +385,48 @@ def test_no_answer_says_429_and_none_tells_a_secret_nor_does_the_log(app: App, c
     assert "refused a body of grafana" in told
     for secret in (TOKEN, PASSWORD, "a-guess-7q", base64.b64encode(f"alertmanager:{PASSWORD}".encode()).decode()):
         assert secret not in told
+
+
+class Meanwhile(io.BytesIO):
+    """A body while which is read something else happens."""
+
+    def __init__(self, body: bytes, happens: Callable[[], None]) -> None:
+        super().__init__(body)
+        self._happens = [happens]
+
+    def readinto(self, buffer: Any) -> int:
+        while self._happens:
+            self._happens.pop()()
+        return super().readinto(buffer)
+
+
+def padded(size: int) -> bytes:
+    return BODY + b" " * (size - len(BODY))
+
+
+def test_large_bodies_that_come_together_are_sent_away_for_a_second_and_small_ones_are_not(app: App) -> None:
+    large, small, answers = padded(5 * 1024 * 1024), padded(256 * 1024), []
+
+    def others() -> None:
+        answers.extend(app.client.post(ALERTMANAGER, data=body, headers=BEARER) for body in (large, small))
+
+    before = counted("alertmanager", "busy")
+    stream = Meanwhile(large, others)
+    first = app.client.post(ALERTMANAGER, input_stream=stream, content_length=len(large), headers=BEARER)
+    assert [first.status_code, *(answer.status_code for answer in answers)] == [200, 503, 200]
+    assert answers[0].headers["Retry-After"] == "1"
+    assert "again" in said(answers[0])["error"]
+    assert counted("alertmanager", "busy") == before + 1
+    assert len(stored(app)) == 2
+    assert app.client.post(ALERTMANAGER, data=large, headers=BEARER).status_code == 200
+
+
+def test_one_whose_size_is_not_announced_counts_as_the_largest_that_may_come(app: App) -> None:
+    answers = []
+
+    def another() -> None:
+        answers.append(app.client.post(ALERTMANAGER, input_stream=io.BytesIO(BODY), headers=BEARER, **UNANNOUNCED))
+
+    stream = Meanwhile(padded(1024 * 1024), another)
+    assert app.client.post(ALERTMANAGER, input_stream=stream, content_length=1024 * 1024, headers=BEARER).status_code == 200
+    assert [answer.status_code for answer in answers] == [503]

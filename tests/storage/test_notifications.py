@@ -1,0 +1,31 @@
+"""The bodies that wait to be derived: the oldest first, and no more at once than memory is for."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from receiver.storage import notifications
+from tests import stores
+
+pytestmark = pytest.mark.usefixtures("each_store")
+
+MIB = 1024 * 1024
+
+
+def test_the_oldest_waiting_bodies_are_given_until_they_are_large_together(tmp_path: Path) -> None:
+    database = stores.opened(tmp_path)
+    sizes = [10, 3 * MIB, 10, MIB - 20, 10, 10]
+    with database.inbox.write() as connection:
+        arrived = [notifications.Arrived("alertmanager", datetime.now(UTC), bytes(size)) for size in sizes]
+        notifications.add_all(connection, arrived)
+    found = []
+    while True:
+        with database.inbox.write() as connection:
+            bodies = notifications.waiting(connection, 20)
+            notifications.mark_derived(connection, [one.id for one in bodies], datetime.now(UTC))
+        if not bodies:
+            break
+        found.append([len(one.body) for one in bodies])
+    assert found == [[10, 3 * MIB], [10, MIB - 20, 10], [10]]
+    database.close()
