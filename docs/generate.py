@@ -21,7 +21,7 @@ from receiver.cli import config, main
 from receiver.law.rulebook import shipped
 from receiver.storage import heartbeat
 from receiver.storage.database import Database
-from receiver.web.metrics import _LawCollector, _StoreCollector
+from receiver.web.metrics import of_the_law, stored
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
@@ -34,8 +34,8 @@ For editors there is a [JSON Schema](config.schema.json) of it (`art58 schema` p
 one kind of section; the column *Type* leads to it."""
 ABOUT_COMMANDS = """\
 Exit codes: 0 done, 1 a fault was found, 2 the call itself was wrong. The environment variable `ART58_CONFIG` stands in for
-`--config`. `art58 serve` runs `art58 web` and `art58 worker`, starts again what died and ends both; run these two yourself only
-where something else looks after processes."""
+`--config`. `art58 serve` does what `art58 web` and `art58 worker` do, in processes that share their memory, starts again what died
+and ends both; run these two yourself only where something else looks after processes."""
 ABOUT_METRICS = """\
 `GET /metrics` in the Prometheus text format, without authentication: it names incidents, services and numbers of users, so let only
 Prometheus reach it. Counters and the histogram are summed over all processes of `art58 serve`. The other figures are read from the
@@ -126,18 +126,18 @@ def metrics() -> str:
 
 def _metrics() -> Iterator[tuple[str, ...]]:
     counted = [one for one in set(REGISTRY._names_to_collectors.values()) if getattr(one, "_name", "").startswith("art58_")]
-    families = [(family, one._labelnames) for one in counted for family in one.describe()]
+    found = [(family.name, family.type, one._labelnames, family.documentation) for one in counted for family in one.describe()]
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{folder}/empty.db")
         database.migrate()
         with database.write() as connection:
             heartbeat.beat(connection, "tick", datetime.now(UTC))
-        families += [(family, family._labelnames) for family in _StoreCollector(database).collect()]
-        families += [(family, family._labelnames) for family in _LawCollector(shipped(), lambda: datetime.now(UTC)).collect()]
+        told = [*stored(database), of_the_law(shipped(), lambda: datetime.now(UTC))]
+        found += [(family.name, "gauge", family.labels, family.help) for family in told]
         database.close()
-    for family, labels in families:
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        yield f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels) or "–", family.documentation
+    for name, kind, labels, help_ in found:
+        whole = f"{name}_total" if kind == "counter" else name
+        yield f"`{whole}`", kind, ", ".join(f"`{label}`" for label in labels) or "–", help_
 
 
 if __name__ == "__main__":
