@@ -250,6 +250,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = None
     database_password: Annotated[SecretRef | None, Meta(description="where PostgreSQL's password lies, if it wants one")] = None
+    database_connections: Annotated[
+        int,
+        Meta(ge=2, le=100, description="connections to PostgreSQL that each process holds at most, besides the one of the lead"),
+    ] = 4
     external_url: Annotated[Url, Meta(description="how people reach this receiver, for links in tickets")] = "http://127.0.0.1:9158"
     web_workers: Annotated[int, Meta(ge=1, le=64, description="processes that take in requests")] = 2
     max_body_mib: Annotated[int, Meta(ge=1, le=1024, description="largest notification taken, in MiB")] = 32

@@ -25,6 +25,8 @@ from receiver.storage import notifications
 from receiver.storage.postgres import Postgres, StoreClock
 from receiver.storage.unavailable import StoreUnavailable as StoreUnavailable
 
+CONNECTIONS = 4
+"""Unless the settings say otherwise: a transaction takes milliseconds, and a server has a hundred connections for all."""
 ASK_AGAIN_SECONDS = 0.01
 """How long SQLite itself waits for another process that writes: its sleeps get ever longer, and others overtake. We ask again."""
 APPEND_AGAIN_MILLISECONDS = 1
@@ -38,13 +40,22 @@ _OUR_FAULTS = (
 
 
 class Database:
-    """The store at an address. `busy_seconds` is how long a writer waits for another one; `password` is read when needed.
+    """The store at an address. `busy_seconds` is how long a writer waits for another one; `password` is read when needed;
+    `connections` to a server are open at most.
 
     `inbox` is where bodies come in. With SQLite, which has one writer at a time, it is a file of its own beside the other: so their
     senders wait for one another alone, however much the worker writes at once. It has the same tables and uses `notifications`.
     """
 
-    def __init__(self, url: str, busy_seconds: float = 5.0, password: SecretRef | None = None, *, is_inbox: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        busy_seconds: float = 5.0,
+        password: SecretRef | None = None,
+        connections: int = CONNECTIONS,
+        *,
+        is_inbox: bool = False,
+    ) -> None:
         self.url = url
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
@@ -53,7 +64,7 @@ class Database:
         self._busy_seconds = busy_seconds
         self._turn = threading.Lock()
         self._line: PoolProxiedConnection | None = None
-        self._postgres = None if self.is_sqlite else Postgres(parsed, password, busy_seconds)
+        self._postgres = None if self.is_sqlite else Postgres(parsed, password, busy_seconds, connections)
         if self._postgres:
             self.engine: Engine = self._postgres.engine
         else:
@@ -68,7 +79,7 @@ class Database:
     @classmethod
     def of(cls, settings: Settings, busy_seconds: float = 5.0) -> "Database":
         """The store that the settings name."""
-        return cls(settings.database, busy_seconds, settings.database_password)
+        return cls(settings.database, busy_seconds, settings.database_password, settings.database_connections)
 
     @contextmanager
     def write(self, *, beside: bool = False) -> Iterator[Connection]:

@@ -18,8 +18,6 @@ from receiver.model import Clock
 from receiver.settings.types import SecretRef, SecretUnreadable
 from receiver.storage.unavailable import StoreUnavailable
 
-CONNECTIONS = 4
-"""Of a process at most, besides the one of the leader: a transaction takes milliseconds, and a server has a hundred for all."""
 CONNECT_SECONDS = 3
 IDLE_SECONDS = 60
 """After so long without a word within a transaction its holder has hung: the server ends it, so that others get their turn."""
@@ -46,15 +44,17 @@ _LIVELINESS = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_coun
 
 
 class Postgres:
-    """The store at `url`. `busy_seconds` is how long anybody waits for a turn or a row; a statement may take four times as long."""
+    """The store at `url`. `busy_seconds` is how long anybody waits for a turn or a row; a statement may take four times as long.
+    `connections` is how many there are at most, besides the one of the lead.
+    """
 
-    def __init__(self, url: URL, password: SecretRef | None, busy_seconds: float) -> None:
-        self._password, self._busy_seconds = password, busy_seconds
+    def __init__(self, url: URL, password: SecretRef | None, busy_seconds: float, connections: int) -> None:
+        self._password, self._busy_seconds, self._connections = password, busy_seconds, connections
         url = url.set(drivername="postgresql+psycopg")
         arguments = {"connect_timeout": CONNECT_SECONDS, "application_name": "art58", "client_encoding": "utf8", **_LIVELINESS}
         arguments = {name: value for name, value in arguments.items() if name not in url.query}
         self.engine = create_engine(
-            url, connect_args=arguments, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=busy_seconds, hide_parameters=True
+            url, connect_args=arguments, pool_size=connections, max_overflow=0, pool_timeout=busy_seconds, hide_parameters=True
         )
         self._alone = create_engine(
             url, connect_args=arguments, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
@@ -144,7 +144,7 @@ class Postgres:
         try:
             yield
         except NoConnectionFree as error:
-            why = f"all {CONNECTIONS} connections of this process are in use"
+            why = f"all {self._connections} connections of this process are in use"
             raise StoreUnavailable(f"the store cannot be {done}: {why}") from error
         except SecretUnreadable as error:
             raise StoreUnavailable(f"the store cannot be {done}: its password: {error}") from None

@@ -16,7 +16,7 @@ from sqlalchemy import inspect, text
 from receiver.catalogue import Catalogue
 from receiver.incidents.derive import derive_waiting
 from receiver.model import Delivery, Incident
-from receiver.settings import SecretRef
+from receiver.settings import AuthenticationSettings, PrometheusSettings, SecretRef, Settings
 from receiver.storage import deliveries, heartbeat, incidents, notifications, topology
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.storage.tables import metadata
@@ -94,11 +94,27 @@ def busy(database: Database, number: int) -> Iterator[None]:
         yield
 
 
-def test_when_all_connections_of_the_process_are_in_use_it_is_unavailable_for_that_time(opened: Callable[..., Database]) -> None:
-    database = opened(busy_seconds=0.1)
-    with busy(database, 4), pytest.raises(StoreUnavailable, match="all 4 connections"), database.read():
+@pytest.mark.parametrize("most", [2, 4])
+def test_when_all_connections_of_the_process_are_in_use_it_is_unavailable_for_that_time(
+    opened: Callable[..., Database], most: int
+) -> None:
+    database = opened(busy_seconds=0.1, connections=most)
+    with busy(database, most), pytest.raises(StoreUnavailable, match=f"all {most} connections"), database.read():
         pass
     assert count(database) == 0
+
+
+def test_a_process_opens_as_many_connections_as_the_settings_say(url: str) -> None:
+    settings = Settings(
+        database_url=url,
+        database_connections=2,
+        prometheus=PrometheusSettings(url="http://127.0.0.1:9"),
+        authentication=AuthenticationSettings(),
+    )
+    database = Database.of(settings, busy_seconds=0.1)
+    with busy(database, 2), pytest.raises(StoreUnavailable, match="all 2 connections"), database.read():
+        pass
+    database.close()
 
 
 def test_when_the_server_has_no_connection_left_it_is_unavailable_for_that_time(
