@@ -127,6 +127,7 @@ def test_the_start_and_the_memory_at_rest_of_every_process_are_told() -> None:
     figures = measured("start", "--rounds", "1")
     roles = ("supervisor", "master", "web", "worker")
     assert all(figures[name] > 0 for name in ("ready_s", "imports_s", "rest_mib", *(f"rest_{role}_mib" for role in roles)))
+    assert figures["rest_mib"] < 150, "what all of them need is not in memory once"
 
 
 OF_THE_RECEIVER = ("web", "master", "worker", "tree")
