@@ -405,7 +405,7 @@ def padded(size: int) -> bytes:
 
 
 def test_large_bodies_that_come_together_are_sent_away_for_a_second_and_small_ones_are_not(app: App) -> None:
-    large, small, answers = padded(5 * 1024 * 1024), padded(256 * 1024), []
+    large, small, answers = padded(9 * 1024 * 1024), padded(256 * 1024), []
 
     def others() -> None:
         answers.extend(app.client.post(ALERTMANAGER, data=body, headers=BEARER) for body in (large, small))
