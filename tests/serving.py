@@ -52,7 +52,7 @@ class Served:
         try:
             until(self._ready, 60)  # all its processes must start: on a busy machine that takes long
         except BaseException:
-            self._end()
+            self.end()
             raise
         return self
 
@@ -61,10 +61,10 @@ class Served:
             if self._process and self._process.poll() is None:
                 self.stop()
         finally:
-            self._end()
+            self.end()
 
-    def start(self) -> None:
-        """Write the configuration and start; do not wait."""
+    def start(self, command: str = "serve") -> None:
+        """Write the configuration and start (the whole, or `web` or `worker` alone); do not wait."""
         self.folder.mkdir(exist_ok=True)
         (self.folder / "token").write_text(self.token)
         document = {
@@ -75,7 +75,7 @@ class Served:
         self.config.write_text(yaml.safe_dump(document | self._changes))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "receiver.cli", "serve", "--config", str(self.config), *self._options],
+                [sys.executable, "-m", "receiver.cli", command, "--config", str(self.config), *self._options],
                 stdout=log,
                 stderr=log,
             )
@@ -111,7 +111,7 @@ class Served:
         try:
             code = self._process.wait(seconds)
         except BaseException:
-            self._end()
+            self.end()
             raise
         assert not self.processes(), f"left behind after exit {code}"
         return code
@@ -150,7 +150,7 @@ class Served:
     def _log(self) -> Path:
         return self.folder / "art58.log"
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Whatever is left, the supervisor first: it would start the others again."""
         for pid in self.processes("serve") + self.processes():
             with suppress(ProcessLookupError):

@@ -108,7 +108,7 @@ def test_a_delivery_under_way_is_finished_and_recorded_before_it_ends(tmp_path: 
         service = VOICE | {"users_total": 24_000_000, "match": ['service="mobile"']}
         with Served(tmp_path, tickets=[ticket], services=[service]) as served:
             assert served.request("POST", "/webhook/alertmanager", BODY)[0] == 200
-            until(lambda: desk.messages, 30)
+            until(lambda: desk.messages, 60)
             assert served.stop() == 0
         assert list(desk.arrivals.values()) == [1]
         query = "SELECT state, claimed_by, attempts, remote_id IS NOT NULL FROM deliveries"
@@ -177,6 +177,30 @@ def answers(served: Served) -> bool:
         return bool(served.request("POST", "/webhook/alertmanager", BODY)[0] == 200)
     except OSError:
         return False
+
+
+def test_web_and_worker_run_by_themselves_and_end_as_they_do_together(tmp_path: Path) -> None:
+    with FakeTicketWebhook(SECRET) as desk:
+        desk.fail("timeout_after_work")
+        (tmp_path / "secret").write_text(SECRET)
+        ticket = {"kind": "webhook", "name": "desk", "url": desk.hook_url, "secret": {"file": "secret"}}
+        service = VOICE | {"users_total": 24_000_000, "match": ['service="mobile"']}
+        web, worker = (Served(tmp_path, tickets=[ticket], services=[service]) for _ in range(2))
+        worker.config, worker.token = tmp_path / "worker.yaml", web.token
+        try:
+            worker.start("worker")
+            until(lambda: "this receiver judges from now on" in worker.log, 60)
+            web.start("web")
+            until(lambda: answers(web), 60)
+            until(lambda: desk.messages, 60)
+            worker.interrupt()
+            assert web.stop() == 0
+            assert worker.processes("worker")  # it waits for the answer
+            worker.interrupt()
+            assert worker.wait(5) == 130
+        finally:
+            web.end()
+            worker.end()
 
 
 def test_with_a_faulty_configuration_it_does_not_start_and_tells_every_fault(tmp_path: Path) -> None:
