@@ -31,6 +31,8 @@ ASK_AGAIN_SECONDS = 0.01
 """How long SQLite itself waits for another process that writes: its sleeps get ever longer, and others overtake. We ask again."""
 APPEND_AGAIN_MILLISECONDS = 1
 """The same for what senders wait for, which takes about as long: asking less often doubles the longest waits."""
+MAKING_SECONDS = 0.5
+"""How long others may take to make the file."""
 
 _OUR_FAULTS = (
     *(ProgrammingError, DataError, IntegrityError, NotSupportedError),
@@ -237,7 +239,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: ConnectionPoolEntry)
     pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
     for pragma in pragmas:
         try:
-            connection.execute(f"PRAGMA {pragma}")
+            _set(connection, pragma, time.monotonic() + MAKING_SECONDS)
         except sqlite3.OperationalError:
             if not pragma.startswith("journal_mode"):
                 raise
@@ -265,6 +267,19 @@ def _appending(
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _set(connection: sqlite3.Connection, pragma: str, deadline: float) -> None:
+    """Of several that make a file at once only one may say how its journal is kept; the others would fail later."""
+    while True:
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(ASK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _identity(path: str) -> tuple[int, int] | None:
