@@ -15,6 +15,7 @@ from receiver import __version__
 from receiver.catalogue import Catalogue
 from receiver.cli import config as config_file
 from receiver.cli.act import group as act_group
+from receiver.cli.db import group as db_group
 from receiver.cli.deliveries import group as deliveries_group
 from receiver.cli.doctor import command as doctor_command
 from receiver.cli.drill import command as drill_command
@@ -222,6 +223,7 @@ def _refuse(error: FaultyFile, outcome: str) -> NoReturn:
 
 
 main.add_command(act_group)
+main.add_command(db_group)
 main.add_command(deliveries_group)
 main.add_command(doctor_command)
 main.add_command(drill_command)

@@ -195,22 +195,23 @@ class Database:
     def migrate(self) -> None:
         """Bring the tables to this version. Raises StoreUnavailable."""
         # only here, as it is large: of the processes of a receiver most never need it
-        from alembic import command
-        from alembic.config import Config
+        from receiver.storage import schema
 
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        config.attributes["connection"] = None
-        with self.write() as connection:
-            config.attributes["connection"] = connection
-            if self._postgres:
-                self._postgres.take_time(connection)
-            command.upgrade(config, "head")
+        with self.migrating() as connection:
+            schema.change(connection, schema.wanted())
         if self.inbox is not self:
             self.inbox.migrate()
             # the bodies that came before there was an inbox; killed within, it is done again
             with self.write() as connection, self.inbox.write() as inbox:
                 notifications.move(connection, inbox)
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """As `write`, and it may take as long as it takes. Raises StoreUnavailable."""
+        with self.write() as connection:
+            if self._postgres:
+                self._postgres.take_time(connection)
+            yield connection
 
     def close(self) -> None:
         if self._postgres:

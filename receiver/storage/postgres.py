@@ -29,13 +29,13 @@ _OUR_FAULTS = (ProgrammingError, DataError, IntegrityError, NotSupportedError)
 _NO_RIGHT, _NO_TABLE, _NO_SCHEMA, _READ_ONLY = "42501", "42P01", "3F000", "25006"
 _OPERATORS_FAULTS = (_NO_RIGHT, _NO_TABLE, _NO_SCHEMA)
 
-_KEY = 1_918_058
+KEY = 1_918_058
 """Of our advisory locks; the second number of each says what for."""
-_TURN = text(f"SELECT pg_advisory_xact_lock({_KEY}, 1)")
+_TURN = text(f"SELECT pg_advisory_xact_lock({KEY}, 1)")
 # a standby gives such a lock too, but it is worth nothing
-_LEAD = text(f"SELECT pg_backend_pid() WHERE NOT pg_is_in_recovery() AND pg_try_advisory_lock({_KEY}, 2)")
+_LEAD = text(f"SELECT pg_backend_pid() WHERE NOT pg_is_in_recovery() AND pg_try_advisory_lock({KEY}, 2)")
 _LEADS = text(
-    f"SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = {_KEY} AND objid = 2 AND objsubid = 2 AND granted "  # noqa: S608
+    f"SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = {KEY} AND objid = 2 AND objsubid = 2 AND granted "  # noqa: S608
     "AND pid = :pid AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
