@@ -28,6 +28,7 @@ from receiver.model import Assessment, Clock
 from receiver.observation.prometheus import Prometheus
 from receiver.settings import Settings
 from receiver.storage import heartbeat
+from receiver.storage.archive import Archive
 from receiver.storage.database import Database, StoreUnavailable
 
 POLL_SECONDS = 0.2
@@ -37,6 +38,9 @@ FINISH_SECONDS = 13
 CUT_SHORT_SECONDS = 5
 """How soon after the last time missing alerts are looked for again where bodies are cut short: in a storm, many are."""
 
+ARCHIVE_EVERY = timedelta(hours=1)
+"""How soon after the last one went, old notifications are looked for again; while there are some, a chunk goes with each step."""
+
 TICK_SECONDS = Histogram(
     "art58_tick_seconds", "Time to assess all living incidents", buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30)
 )
@@ -44,6 +48,8 @@ ASSESSMENTS = Counter("art58_assessments_total", "Assessments appended", ["verdi
 LEADER = Gauge(
     "art58_leader", "Whether the worker of this receiver judges (1) or delivers only (0)", multiprocess_mode="livemostrecent"
 )
+
+ARCHIVED = Counter("art58_notifications_archived_total", "Notifications moved out of the store into the archive")
 
 log = structlog.get_logger()
 
@@ -75,6 +81,9 @@ class Worker:
         self._ticked_at: datetime | None = None
         self._warned_on: date | None = None
         self._led = False
+        self._archive = Archive(settings.archive_folder) if settings.archive_folder else None
+        self._archived_at: datetime | None = None
+        self._archived = 0
         # those who claim must agree on the time
         clock_of_claims = database.clock(clock)
         self.dispatchers = [
@@ -190,6 +199,29 @@ class Worker:
                 last_checked=str(check.last_checked),
             )
 
+    def archive(self, now: datetime) -> None:
+        """Move one chunk of old notifications out of the store; where there is none, look again in an hour.
+
+        Raises StoreUnavailable.
+        """
+        days = self._settings.keep_notifications_days
+        if not self._archive or not days or (self._archived_at and abs(now - self._archived_at) < ARCHIVE_EVERY):
+            return
+        try:
+            moved = self._archive.move(self._database, now - timedelta(days=days), now)
+        except OSError as error:
+            moved = 0
+            log.error("old notifications stay in the store: the archive cannot be written, trying again later", error=str(error))
+        ARCHIVED.inc(moved)
+        self._archived += moved
+        if not moved:
+            self._archived_at = now
+            if self._archived:
+                log.info(
+                    "old notifications went to the archive", notifications=self._archived, folder=self._settings.archive_folder
+                )
+            self._archived = 0
+
     def deliver(self) -> None:
         """Send everything that is due now, target after target. For tests and single steps; `run` gives each a thread."""
         for dispatcher in self.dispatchers:
@@ -223,6 +255,7 @@ class Worker:
             try:
                 if self._leads():
                     self.step()
+                    self.archive(self._clock())
             except StoreUnavailable as error:
                 log.error("the store is not available: trying again", error=str(error))
                 stop.wait(1)

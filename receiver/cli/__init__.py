@@ -144,7 +144,9 @@ def classify(file: BinaryIO, explain: bool, own: tuple[Path, ...]) -> None:
 @click.option("--to", "until", metavar="TIME", help="Until when; default: now, or when the last saved notification has held.")
 @click.option("--step", type=click.FloatRange(1, 300), help="Seconds between looks; default: tick_seconds of the configuration.")
 @click.option(
-    "--notifications", type=click.Path(path_type=Path), help="Replay this file (JSON Lines) instead of the rules' own series."
+    "--notifications",
+    type=click.Path(path_type=Path),
+    help="Replay this file (JSON Lines, or .gz), or a folder of the archive, instead of the rules' own series.",
 )
 @click.option("--database", help="Replay what a receiver took in: its SQLite file, or the address of its database.")
 @click.option("--rulebooks", "own", type=click.Path(path_type=Path), multiple=True, help="A file with a rulebook of your own.")

@@ -183,18 +183,20 @@ def _told(
         return sources.of_file(asked.notifications)
     if asked.database:
         if asked.database == settings.database_url and settings.database_file is None:
-            database = Database.of(settings)  # the only address whose password is known
+            database, folder = Database.of(settings), settings.archive_folder  # the only address whose password is known
         elif "://" in asked.database and not asked.database.startswith("sqlite:///"):
             raise Refused(
                 "--database: there is no such file, nor is it the database_url of this configuration, whose password is known"
             )
         else:
             file = _existing(asked.database)
+            own = settings.database_file
+            folder = settings.archive_folder if own and file == own.resolve() else file.parent / "archive"
             inbox = inbox_of(file)
             # SQLite would make a file that is not there
             database = Database(f"sqlite:///{inbox if inbox.is_file() else file}", is_inbox=True)
         try:
-            return sources.of_database(database, asked.since, until)
+            return sources.of_database(database, asked.since, until, folder)
         except (StoreUnavailable, sources.Unreadable) as error:
             raise Refused(f"--database: {asked.database}: {error}. {_OTHER_FILES}") from None
         finally:

@@ -14,8 +14,9 @@ from receiver.cli import _load
 from receiver.cli.table import lined_up
 from receiver.law.wording import clock_time
 from receiver.settings import Settings
-from receiver.storage import altering, copying, schema, standing
+from receiver.storage import altering, archive, copying, schema, standing
 from receiver.storage.alone import Gone, InUse
+from receiver.storage.archive import Told
 from receiver.storage.copying import NotCopied, Progress
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.storage.parts import address
@@ -42,10 +43,12 @@ def show(file: Path, *, as_json: bool) -> None:
     except Refused as refused:
         _end(str(refused), {"address": address(settings.database)} if as_json else None)
     wrong = _wrong(found)
+    kept = archive.tell(settings.archive_folder) if settings.archive_folder else None
     if as_json:
-        click.echo(msgspec.json.encode({"ok": wrong is None, "wrong": wrong, **msgspec.structs.asdict(found)}))
+        told = {**msgspec.structs.asdict(found), "keep_notifications_days": settings.keep_notifications_days, "archive": kept}
+        click.echo(msgspec.json.encode({"ok": wrong is None, "wrong": wrong, **told}))
     else:
-        click.echo("\n".join(lined_up(_lines(found))))
+        click.echo("\n".join(lined_up([*_lines(found), ("archive", _of_archive(settings, kept))])))
         if wrong:
             click.echo(wrong, err=True)
     if wrong:
@@ -82,6 +85,14 @@ def _lines(found: Standing) -> Iterator[tuple[str, str]]:
         yield "last tick", clock_time(found.last_tick) if found.last_tick else "never"
     if found.kind.startswith("PostgreSQL"):
         yield "judges", f"a receiver connected {found.leader}" if found.leader else "none: no receiver leads"
+
+
+def _of_archive(settings: Settings, kept: Told | None) -> str:
+    if kept is None:
+        why = "archive_dir is not set" if settings.keep_notifications_days else "keep_notifications_days is null"
+        return f"none, as {why}: all notifications stay in the store"
+    goes = f"notifications older than {settings.keep_notifications_days} days go there"
+    return f"{kept.folder}: {kept.files} file(s), {_size(kept.size_bytes)}; {goes}"
 
 
 def _size(number: int) -> str:
@@ -147,6 +158,8 @@ def copy(file: Path, target: Path) -> None:
     seconds = time.monotonic() - began
     click.echo(f"copied {rows:,} rows in {seconds:.1f} s ({rows / seconds:,.0f} rows/s), read back and compared: all the same")
     click.echo(f"go on with the new store: art58 serve --config {target}")
+    if here.archive_folder and here.archive_folder.exists() and here.archive_folder != there.archive_folder:
+        click.echo(f"the archive of notifications is no part of the store. It stays in {here.archive_folder}")
 
 
 class _Teller:

@@ -254,6 +254,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int,
         Meta(ge=2, le=100, description="connections to PostgreSQL that each process holds at most, besides the one of the lead"),
     ] = 4
+    keep_notifications_days: Annotated[
+        Annotated[int, Meta(ge=1, le=36500)] | None,
+        Meta(description="how long notifications stay in the store before they go to the archive; null: for ever"),
+    ] = 90
+    archive_dir: Annotated[
+        FilePath | None,
+        Meta(
+            description="folder of the archive of notifications; default: archive in data_dir, and with PostgreSQL none: "
+            "they stay in the store"
+        ),
+    ] = None
     external_url: Annotated[Url, Meta(description="how people reach this receiver, for links in tickets")] = "http://127.0.0.1:9158"
     web_workers: Annotated[int, Meta(ge=1, le=64, description="processes that take in requests")] = 2
     max_body_mib: Annotated[int, Meta(ge=1, le=1024, description="largest notification taken, in MiB")] = 32
@@ -309,6 +320,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return Path(file[1]) if file else None
 
     @property
+    def archive_folder(self) -> Path | None:
+        """Where notifications go that are older than `keep_notifications_days`; None: they stay in the store."""
+        if self.keep_notifications_days is None:
+            return None
+        if self.archive_dir is not None:
+            return Path(self.archive_dir)
+        # the disk of one of several receivers may go with it, and is read by no other
+        return Path(self.data_dir, "archive") if self.database_file else None
+
+    @property
     def metrics_dir(self) -> Path:
         """Folder in which all processes leave their metrics."""
         return Path(self.data_dir, "metrics")
@@ -345,6 +366,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             data_dir=str(base / self.data_dir),
             database_url=f"sqlite:///{base / file[1]}" if file else self.database_url,
             database_password=self.database_password and secret(self.database_password),
+            archive_dir=self.archive_dir and str(base / self.archive_dir),
             prometheus=let_in(prometheus),
             alertmanagers=tuple(map(let_in, self.alertmanagers)),
             grafana=grafanas[0] if isinstance(self.grafana, GrafanaSettings) else grafanas,
@@ -373,6 +395,8 @@ def complaints(settings: Settings) -> list[Complaint]:
     found += _store_complaints(settings)
     if why := _no_folder(Path(settings.data_dir)):
         found.append((("data_dir",), why, "Name a folder, or where one can be made"))
+    if settings.archive_dir and (why := _no_folder(Path(settings.archive_dir))):
+        found.append((("archive_dir",), why, "Name a folder, or where one can be made"))
     found += _prometheus_complaints(settings.prometheus)
     found += _alertmanager_complaints(settings.alertmanagers)
     authentication = settings.authentication
