@@ -21,7 +21,7 @@ from benchmarks.vectors import Vectors
 from receiver.catalogue import Catalogue, Service
 from receiver.incidents.ask import Observer
 from receiver.incidents.correlate import cause_of
-from receiver.incidents.tick import tick
+from receiver.incidents.tick import Known, tick
 from receiver.law.rulebook import shipped
 from receiver.model import Alert, Incident
 from receiver.observation.prometheus import Prometheus
@@ -61,11 +61,12 @@ def measure(size: int, rounds: int, folder: Path) -> Measured:
         settings = Settings(prometheus=PrometheusSettings(url=vectors.url), authentication=AuthenticationSettings())
         prometheus = Prometheus(settings.prometheus)
         observer = Observer(prometheus, catalogue, settings.comparable_days.calendar)
+        known = Known(catalogue, settings)
         for number in range(rounds + 1):
             now = NOW + number * timedelta(seconds=settings.tick_seconds)
             vectors.set(number, now)
             begin = time.perf_counter()
-            ticked = tick(database, observer, settings, shipped(), now)
+            ticked = tick(database, observer, settings, shipped(), now, known)
             ticks.append(time.perf_counter() - begin)
             if number == 0 and len(ticked.appended) != size:
                 raise click.ClickException(f"{len(ticked.appended)} of {size} incidents were assessed")

@@ -20,7 +20,7 @@ from receiver.delivery.targets import Target
 from receiver.incidents.ask import FAULTS, Observer
 from receiver.incidents.derive import derive_waiting
 from receiver.incidents.reconcile import Reconciler, cut_short
-from receiver.incidents.tick import tick
+from receiver.incidents.tick import Known, tick
 from receiver.law import freshness
 from receiver.law.provisions import in_japan
 from receiver.law.rulebook import Rulebook
@@ -37,6 +37,8 @@ FINISH_SECONDS = 13
 """How long a stopping worker waits for what is under way: longer than a target may take to answer a call."""
 CUT_SHORT_SECONDS = 5
 """How soon after the last time missing alerts are looked for again where bodies are cut short: in a storm, many are."""
+MANY = 200
+"""With more living incidents than these, a tick is followed by a rest as long as it took: half of the time is for deriving."""
 
 ARCHIVE_EVERY = timedelta(hours=1)
 """How soon after the last one went, old notifications are looked for again; while there are some, a chunk goes with each step."""
@@ -77,8 +79,12 @@ class Worker:
         self._reconciler = Reconciler(database, prometheus, settings.alertmanagers, catalogue)
         self._reconciled_at: datetime | None = None
         self._is_incomplete = self._cut_short = False
+        self._known = Known(catalogue, settings)
         self._next_tick: datetime | None = None
+        self._next_due: datetime | None = None
         self._ticked_at: datetime | None = None
+        self._waited = False
+        self._rests_until = 0.0
         self._warned_on: date | None = None
         self._led = False
         self._archive = Archive(settings.archive_folder) if settings.archive_folder else None
@@ -111,29 +117,30 @@ class Worker:
         if leads != self._led:
             log.info("this receiver judges from now on" if leads else "another receiver judges from now on; this one delivers")
             self._led, self._reconciled_at, self._next_tick = leads, None, None
+            self._known = Known(self._catalogue, self._settings)
         return leads
 
     def step(self) -> None:
         """Derive what waits and what is found; assess and plan if that was news or the time has come. Raises StoreUnavailable."""
-        news = self._derive()
+        self._derive()
         if self._is_to_reconcile():
             # before the first tick, too: an outage that ended while we were away must not be judged as if it lasted
             self.reconcile(self._clock())
-            news = self._derive() or news
-        if news or self._is_due():
+            self._derive()
+        if self._is_regular():
             self.assess(self._clock())
+        elif self._is_due() or (self._waited and self._has_rested()):
+            self.assess(self._clock(), only_due=True)
 
-    def _derive(self) -> bool:
-        """Whether anything waited."""
-        news = False
+    def _derive(self) -> None:
         hold = timedelta(seconds=self._settings.hold_seconds)
         while True:
             self._cut_short = self._cut_short or cut_short(self._database)
             if not derive_waiting(self._database, self._catalogue, hold, self._clock()):
-                return news
-            news = True
-            if self._is_due():
-                return news  # a storm of alerts must not stop the clock
+                return
+            self._waited = True
+            if self._is_regular() or self._is_due():
+                return  # a storm of alerts must not stop the clock
 
     def _is_to_reconcile(self) -> bool:
         if self._reconciled_at is None:
@@ -154,17 +161,31 @@ class Worker:
             FAULTS.inc()
             log.exception("what was never sent was not looked for by a fault")
 
-    def _is_due(self) -> bool:
+    def _is_regular(self) -> bool:
+        """Whether it is time to assess all."""
         now = self._clock()
         if self._next_tick is None or self._ticked_at is None:
             return True
         return now >= self._next_tick or now < self._ticked_at  # it was set back: the next tick may be hours away
 
-    def assess(self, now: datetime) -> list[Assessment]:
-        """Assess every living incident at `now` and plan what is owed. Raises StoreUnavailable."""
+    def _is_due(self) -> bool:
+        """Whether a moment has come on which something hangs."""
+        return self._next_due is not None and self._clock() >= self._next_due and self._has_rested()
+
+    def _has_rested(self) -> bool:
+        return time.monotonic() >= self._rests_until
+
+    def assess(self, now: datetime, *, only_due: bool = False) -> list[Assessment]:
+        """Assess every living incident at `now` and plan what is owed. Raises StoreUnavailable.
+
+        `only_due`: those of which something is news, or on whose time something hangs that has come.
+        """
         self._warn_of_old_rules(now)
-        with TICK_SECONDS.time():
-            ticked = tick(self._database, self._observer, self._settings, self._rulebooks, now)
+        begin = time.monotonic()
+        ticked = tick(self._database, self._observer, self._settings, self._rulebooks, now, self._known, only_due=only_due)
+        took = time.monotonic() - begin
+        if not only_due:
+            TICK_SECONDS.observe(took)
         for assessment in ticked.appended:
             ASSESSMENTS.labels(assessment.verdict.value).inc()
             log.info(
@@ -180,9 +201,10 @@ class Worker:
         plan(self._database, self._routes, now)
         with self._database.write() as connection:
             heartbeat.beat(connection, "tick", now)
-        regular = now + timedelta(seconds=self._settings.tick_seconds)
-        self._ticked_at = now
-        self._next_tick = min(regular, ticked.next_at) if ticked.next_at else regular
+        self._ticked_at, self._next_due, self._waited = now, ticked.next_at, False
+        if not only_due:
+            self._next_tick = now + timedelta(seconds=self._settings.tick_seconds)
+        self._rests_until = time.monotonic() + took if ticked.living > MANY else 0.0
         return ticked.appended
 
     def _warn_of_old_rules(self, now: datetime) -> None:

@@ -70,8 +70,13 @@ class Observer:
         self._qualities = Qualities(prometheus, self._histories, calendar)
         self._trends = Trends(prometheus)
 
-    def ask(self, impacts: list[Impact], accidents: AccidentDays, now: datetime) -> dict[tuple[str, str], Told]:
-        """What was observed of each impact, by incident and service. Never raises: a failure is an answer."""
+    def ask(
+        self, impacts: list[Impact], accidents: AccidentDays, now: datetime, *, are_all: bool = True
+    ) -> dict[tuple[str, str], Told]:
+        """What was observed of each impact, by incident and service. Never raises: a failure is an answer.
+
+        `are_all`: of all living incidents. What is asked once in five minutes for all together is not asked for some of them.
+        """
         hit: dict[str, set[str | None]] = defaultdict(set)
         since: dict[tuple[str, str | None], datetime] = {}
         for impact in impacts:
@@ -86,7 +91,7 @@ class Observer:
         nothing: dict[tuple[str, str | None], Quality] = {}
         quality = _or_else(nothing, partial(self._quality, hit, since, observed, days, now))
         unchanged: dict[trend.Key, Trend] = {}
-        growing = _or_else(unchanged, partial(self._trends.observe, _whose_users_may_grow(impacts), now))
+        growing = _or_else(unchanged, partial(self._trends.observe, _whose_users_may_grow(impacts), now, are_all=are_all))
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
         below, uncounted = self._below(impacts, observed)
         return {

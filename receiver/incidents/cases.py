@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,14 +33,27 @@ class Hit(msgspec.Struct, gc=False):
     restored: datetime | None = None
 
 
-class Case(msgspec.Struct, gc=False):
-    """An incident to be judged with all that is known of it at this tick.
+class Version(NamedTuple):
+    """By what it is seen that an incident, or something that is known of it, is another now than when it was read.
 
-    `ended`: when it recovered by its alerts and by what a person stated, `held_at` when that will have held. `gone`: what was last
-    assessed of services that it has no more.
+    `told` is the digest of its alerts, `number` that of its newest assessment, `act` the id of the last act on it.
     """
 
     incident: Incident
+    told: int
+    number: int
+    act: int
+
+
+class Case(msgspec.Struct, gc=False):
+    """An incident to be judged with all that is known of it at this tick. Its alerts are without what only people read.
+
+    `ended`: when it recovered by its alerts and by what a person stated, `held_at` when that will have held. `gone`: what was last
+    assessed of services that it has no more. `version`: as it was read.
+    """
+
+    incident: Incident
+    version: Version
     alerts: list[Alert]
     hits: list[Hit]
     previous: dict[str, Conclusion]
@@ -68,46 +82,134 @@ class Case(msgspec.Struct, gc=False):
         return before is not None and before.restored_at is not None
 
 
-def load(database: Database, catalogue: Catalogue) -> list[Case]:
-    with database.read() as connection:
-        living = store.living(connection)
-        ids = [incident.id for incident in living]
-        alerts = store.alerts_of(connection, ids)
-        previous = store.latest_conclusions(connection, ids)
-        said = acts.of_incidents(connection, ids)
-        cases = [
-            Case(
-                incident,
-                alerts[incident.id],
-                [] if incident.dismissed or incident.joined_to else _hits(connection, catalogue, alerts[incident.id]),
-                {last.service: last for last in previous[incident.id]},
-                stated(said.get(incident.id, ())),
-            )
+class _Read(msgspec.Struct, gc=False):
+    """What was read of an incident, each with the part of its version that tells whether it still is so.
+
+    `ends`: what `find_end` made of it; None: that is still to be found.
+    """
+
+    told: int = 0
+    alerts: list[Alert] = []
+    hits: list[Hit] = []
+    number: int = 0
+    conclusions: list[Conclusion] = []
+    act: int = 0
+    stated: Stated = Stated()
+    ends: tuple[datetime | None, datetime | None, list[datetime | None]] | None = None
+
+
+class Cases:
+    """The living incidents, read from one store again and again: what did not change is remembered. Not for several threads.
+
+    Who changed it does not matter, another process or this one: what is remembered is compared with what is in the store. Only
+    what is above equipment is not looked at: whoever learns something of that has it all forgotten.
+    """
+
+    def __init__(self, catalogue: Catalogue, hold: timedelta) -> None:
+        self._catalogue, self._hold = catalogue, hold
+        self._read: dict[str, _Read] = {}
+        # of labels those on which something hangs, the same ones for all alike
+        self._names = sorted(catalogue.matched | {"alertname", "rulename", "service", "equipment"})
+        self._labels: dict[tuple[str | None, ...], dict[str, str]] = {}
+
+    def forget(self) -> None:
+        """Read all of it anew the next time."""
+        self._read.clear()
+
+    def load(self, database: Database) -> list[Case]:
+        """Every living incident, oldest first. Raises StoreUnavailable."""
+        with database.read() as connection:
+            living = store.living(connection)
+            versions = self._brought_up_to_date(connection, living)
+            cases = [self._case(incident, version) for incident, version in zip(living, versions, strict=True)]
+            _add_what_others_tell(connection, cases)
+            without_data = _without_data(connection, cases)
+        for case in cases:
+            is_grafanas = without_data and any(alert.source == "grafana" for alert in case.alerts)
+            self._find_end(case, without_data if is_grafanas else {})
+        return cases
+
+    def _brought_up_to_date(self, connection: Connection, living: list[Incident]) -> list[Version]:
+        told, numbers, acted = store.digests(connection), store.last_numbers(connection), acts.last(connection)
+        self._read = {incident.id: self._read.get(incident.id) or _Read() for incident in living}
+        versions = [
+            Version(incident, told.get(incident.id, 0), numbers.get(incident.id, 0), acted.get(incident.id, 0))
             for incident in living
         ]
-        # who became part of another is to be looked at once more, and so is that one
-        joined = {incident.joined_to or incident.id for incident in living if incident.to_assess}
-        parts = store.parts_of(connection, joined) if joined else {}
-        of_parts = store.latest_conclusions(connection, chain.from_iterable(parts.values())) if parts else {}
-        cut = {case.incident.id: {hit.service.name for hit in case.hits} for case in cases}
-        whole = store.latest_assessments(
-            connection, [id_ for id_, names in cut.items() if any(last.service not in names for last in previous[id_])]
-        )
-        if any(alert.source == "grafana" for case in cases for alert in case.alerts):
-            without_data = {
-                alert.name: alert.starts_at for alert in store.firing_alone(connection, "grafana") if alert.is_ignorance
-            }
-            for case in cases:
-                case.without_data = without_data
-    for case in cases:
-        for hit in case.hits:
-            last = case.previous.get(hit.service.name)
+        its = [(version, self._read[version.incident.id]) for version in versions]
+        alerts = store.sighted(connection, [v.incident.id for v, read in its if read.told != v.told], self._shared)
+        latest = store.latest_conclusions(connection, [v.incident.id for v, read in its if read.number != v.number])
+        said = acts.of_incidents(connection, [v.incident.id for v, read in its if read.act != v.act])
+        for version, read in its:
+            id_ = version.incident.id
+            if read.told != version.told:
+                read.told, read.alerts, read.ends = version.told, alerts[id_], None
+                read.hits = _hits(connection, self._catalogue, alerts[id_])
+            if read.number != version.number:
+                read.number, read.conclusions = version.number, latest[id_]
+            if read.act != version.act:
+                read.act, read.stated, read.ends = version.act, stated(said[id_]), None
+        return versions
+
+    def _shared(self, labels: dict[str, str]) -> dict[str, str]:
+        its = tuple(map(labels.get, self._names))
+        found = self._labels.get(its)
+        if found is None:
+            if len(self._labels) >= _MOST_SHARED:
+                self._labels.clear()
+            found = {name: value for name, value in zip(self._names, its, strict=True) if value is not None}
+            self._labels[its] = found
+        return found
+
+    def _case(self, incident: Incident, version: Version) -> Case:
+        read = self._read[incident.id]
+        its = [] if incident.dismissed or incident.joined_to else read.hits
+        hits = [Hit(hit.service, hit.alerts, hit.units, hit.named, hit.ended) for hit in its]
+        previous = {last.service: last for last in read.conclusions}
+        for hit in hits:
+            last = previous.get(hit.service.name)
             if last and not hit.named.issuperset(last.units):
                 # counted of more equipment than it has by what is known now
-                case.previous[last.service] = msgspec.structs.replace(last, affected=Affected(bound=last.affected.bound))
-        _keep_what_parts_counted(case, [last for part in parts.get(case.incident.id, ()) for last in of_parts[part]])
-        case.gone = [last for last in whole[case.incident.id] if last.service not in cut[case.incident.id]]
-    return cases
+                previous[last.service] = msgspec.structs.replace(last, affected=Affected(bound=last.affected.bound))
+        return Case(incident, version, read.alerts, hits, previous, read.stated)
+
+    def _find_end(self, case: Case, without_data: dict[str, datetime]) -> None:
+        read = self._read[case.incident.id]
+        if read.ends and not without_data and not case.is_over:
+            case.ended, case.held_at, its = read.ends
+            for hit, ended in zip(case.hits, its, strict=True):
+                hit.ended = ended
+            return
+        case.without_data = without_data
+        find_end(case, self._catalogue, self._hold)
+        is_so_for_good = not without_data and not case.is_over
+        read.ends = (case.ended, case.held_at, [hit.ended for hit in case.hits]) if is_so_for_good else None
+
+
+_MOST_SHARED = 10_000
+
+
+def _add_what_others_tell(connection: Connection, cases: list[Case]) -> None:
+    """What was counted of the parts of an incident before they became that, and of services that it has no more."""
+    # who became part of another is to be looked at once more, and so is that one
+    joined = {case.incident.joined_to or case.incident.id for case in cases if case.incident.to_assess}
+    parts = store.parts_of(connection, joined) if joined else {}
+    of_parts = store.latest_conclusions(connection, chain.from_iterable(parts.values())) if parts else {}
+    cut = {case.incident.id: {hit.service.name for hit in case.hits} for case in cases}
+    lacking = [case.incident.id for case in cases if not cut[case.incident.id].issuperset(case.previous)]
+    whole = store.latest_assessments(connection, lacking)
+    for case in cases:
+        id_ = case.incident.id
+        if id_ in parts:
+            _keep_what_parts_counted(case, [last for part in parts[id_] for last in of_parts[part]])
+        case.gone = [last for last in whole.get(id_, ()) if last.service not in cut[id_]]
+
+
+def _without_data(connection: Connection, cases: list[Case]) -> dict[str, datetime]:
+    """Since when rules of Grafana have no data, by their name."""
+    if not any(alert.source == "grafana" for case in cases for alert in case.alerts):
+        return {}
+    return {alert.name: alert.starts_at for alert in store.firing_alone(connection, "grafana") if alert.is_ignorance}
 
 
 def _keep_what_parts_counted(case: Case, of_parts: list[Conclusion]) -> None:

@@ -9,14 +9,22 @@ from receiver.incidents.cases import Case
 from receiver.model import Alert
 from receiver.observation import failure_start
 from receiver.observation.prometheus import Prometheus
+from receiver.storage import incidents as store
+from receiver.storage.database import Database
 
 
-def find_starts(cases: list[Case], prometheus: Prometheus, now: datetime) -> None:
-    """Look up the starts of the failures where that is still to be done. A start never moves later, but by a person's word."""
+def find_starts(database: Database, cases: list[Case], prometheus: Prometheus, now: datetime) -> None:
+    """Look up the starts of the failures where that is still to be done. A start never moves later, but by a person's word.
+
+    Raises StoreUnavailable.
+    """
+    unsettled = [case for case in cases if not case.incident.start_settled and case.hits and not case.stated.started_at]
     asked: dict[str, list[failure_start.Asked]] = {}
-    for case in cases:
-        if not case.incident.start_settled and case.hits and not case.stated.started_at:
-            asked[case.incident.id] = _asked(case)
+    if unsettled:
+        # by all of their labels they are told apart in Prometheus: nothing else hangs on these
+        with database.read() as connection:
+            whole = store.sighted(connection, [case.incident.id for case in unsettled])
+        asked = {case.incident.id: _asked(case, whole[case.incident.id]) for case in unsettled if whole[case.incident.id]}
     # what cannot be told is asked again at the next tick; until then the alerts' own times stand
     starts = failure_start.find(prometheus, (one for its in asked.values() for one in its), now)
     for case in cases:
@@ -39,10 +47,10 @@ def find_starts(cases: list[Case], prometheus: Prometheus, now: datetime) -> Non
         case.incident = msgspec.structs.replace(incident, start_settled=len(found) == len(its))
 
 
-def _asked(case: Case) -> list[failure_start.Asked]:
+def _asked(case: Case, alerts: list[Alert]) -> list[failure_start.Asked]:
     """One question for each piece of equipment that may have failed first."""
     by_unit: dict[str | None, list[Alert]] = {}
-    for alert in case.alerts:
+    for alert in alerts:
         equipment = correlate.equipment_of(alert)
         by_unit.setdefault(equipment[1] if equipment else None, []).append(alert)
     # the one that told first may lie under what is known by now to have failed
@@ -51,6 +59,7 @@ def _asked(case: Case) -> list[failure_start.Asked]:
     for number, unit in enumerate(units):
         hit = next((hit for hit in case.hits if unit in hit.units or unit in hit.named), case.hits[0])
         label, series = hit.service.equipment_label, hit.service.users.equipment_up
-        its = tuple(case.alerts if unit is None else by_unit[unit])
+        # what was moved to another incident meanwhile is judged at the next tick
+        its = tuple(alerts if unit is None else by_unit.get(unit, alerts))
         asked.append(failure_start.Asked(f"{case.incident.id} {number}", unit, label, series, its))
     return asked

@@ -1,6 +1,7 @@
 """Every living incident at one instant: find its start, count its users, follow its state, judge it, keep what changed.
 
-The clock matters more than the webhook: an outage becomes major by lasting, with no new alert.
+The clock matters more than the webhook: an outage becomes major by lasting, with no new alert. Users are counted anew at regular
+ticks; between them only that is looked at of which something is news, or whose time has come.
 """
 
 import gc
@@ -9,15 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from receiver.catalogue import Catalogue
-from receiver.incidents import correlate
 from receiver.incidents.ask import FAULTS, Impact, Observer
 from receiver.incidents.assess import assess, end_without_service, withdraw
-from receiver.incidents.cases import Case, Hit, find_end, load, named
+from receiver.incidents.cases import Case, Cases, Hit, Version, find_end, named
 from receiver.incidents.count import Told
 from receiver.incidents.derive import derive_again
 from receiver.incidents.follow import awaits_a_person, follow
@@ -42,10 +43,48 @@ log = structlog.get_logger()
 
 
 class Ticked(msgspec.Struct, frozen=True):
-    """The assessments that were appended, and when the next one is due though nothing changes (None: nothing is in sight)."""
+    """The assessments that were appended, and when the next one is due though nothing changes (None: nothing is in sight).
+
+    `living`: of how many incidents, `judged`: how many of them were looked at.
+    """
 
     appended: list[Assessment]
     next_at: datetime | None
+    living: int = 0
+    judged: int = 0
+
+
+class Known:
+    """What one tick leaves to the next: what was read, what was judged, and when that will be another judgement by itself.
+
+    It may be thrown away at any time: without it everything is read and judged anew. Not for several threads.
+    """
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self.cases = Cases(catalogue, timedelta(seconds=settings.hold_seconds))
+        self._judged: dict[str, Version] = {}
+        self._dates: dict[str, list[datetime]] = {}
+
+    def is_due(self, case: Case, now: datetime) -> bool:
+        """Whether something of it is news, or a moment has come on which something hangs."""
+        id_ = case.incident.id
+        return self._judged.get(id_) != case.version or any(date <= now for date in self._dates.get(id_, ()))
+
+    def keep_living(self, cases: list[Case]) -> None:
+        living = {case.incident.id for case in cases}
+        self._judged = {id_: version for id_, version in self._judged.items() if id_ in living}
+        self._dates = {id_: dates for id_, dates in self._dates.items() if id_ in living}
+
+    def keep(self, id_: str, judged: Version | None, dates: list[datetime]) -> None:
+        """Judged when it was so (None: it has to be looked at again), and it will be another one on these dates."""
+        if judged:
+            self._judged[id_] = judged
+        else:
+            self._judged.pop(id_, None)
+        self._dates[id_] = dates
+
+    def next_at(self, now: datetime) -> datetime | None:
+        return min((date for dates in self._dates.values() for date in dates if date > now), default=None)
 
 
 @contextmanager
@@ -69,71 +108,106 @@ def tick(
     settings: Settings,
     rulebooks: tuple[Rulebook, ...],
     now: datetime,
+    known: Known | None = None,
+    *,
+    only_due: bool = False,
 ) -> Ticked:
-    """Assess all living incidents. Prometheus is asked between two transactions, in none of them."""
+    """Assess the living incidents. Prometheus is asked between two transactions, in none of them.
+
+    `known` is what the tick before left. `only_due`: not all of them, but those of which something is news or due.
+    """
     prometheus, catalogue = observer.prometheus, observer.catalogue
-    cases = load(database, catalogue)
-    if not cases:
-        return Ticked([], None)
-    hold, lead = timedelta(seconds=settings.hold_seconds), timedelta(seconds=settings.candidate_lead_seconds)
+    known = known or Known(catalogue, settings)
+    hold = timedelta(seconds=settings.hold_seconds)
     prometheus.begin()
+    living, cases = _loaded(database, known, now, only_due=only_due)
     if by_hand := {case.incident.id for case in cases if case.incident.to_assess}:
         # a person may have joined, opened or dismissed what belongs together with others, or does not any more
         with database.write() as connection:
             derive_again(connection, catalogue, hold, by_hand, now)
-        cases = load(database, catalogue)
+        living, cases = _loaded(database, known, now, only_due=only_due)
     if learn_topology(database, prometheus, catalogue, cases, hold, now):
-        cases = load(database, catalogue)
-    before = [case.incident for case in cases]
-    for case in cases:
-        find_end(case, catalogue, hold)
+        known.cases.forget()
+        living, cases = _loaded(database, known, now, only_due=only_due)
+    if not cases:
+        return Ticked([], known.next_at(now), living)
     _disbelieve_deleted_rules(database, cases, prometheus, catalogue, hold, now)
-    find_starts(cases, prometheus, now)
+    find_starts(database, cases, prometheus, now)
     seen = equipment.observe(prometheus, catalogue, named([case for case in cases if case.unconfirmed(now)]))
     for case in cases:
         for hit in case.hits:
             believed = case.stated.restored_at or case.was_restored(hit) or _is_confirmed(case.incident, hit, seen)
             hit.restored = hit.ended if believed else None
     days = partial(_accident_days, database, settings.comparable_days.calendar, now)
-    told = observer.ask(_impacts_of(cases), days, now)
-
-    appended: list[Assessment] = []
-    saved: list[Incident] = []
-    due: list[datetime] = []
+    told = observer.ask(_impacts_of(cases), days, now, are_all=not only_due)
+    judged: list[_Judged] = []
     # not within the transaction: while that lasts, nothing can be taken in
-    for case, was in zip(cases, before, strict=True):
+    for case in cases:
         try:
             incident, assessments = _judge(case, catalogue, told, seen, rulebooks, settings, now)
         except Exception:  # whatever it is: a fault in one incident must not stop the clock of all others
             FAULTS.inc()
-            log.exception("left out of this tick by a fault", incident=was.id)
+            log.exception("left out of this tick by a fault", incident=case.incident.id)
+            known.keep(case.incident.id, None, [])
             continue
-        due += _dates(case, case.previous | {new.service: new for new in assessments}, lead)
         number = max((last.number for last in case.previous.values()), default=0)
-        appended += [msgspec.structs.replace(new, number=number + n) for n, new in enumerate(assessments, start=1)]
-        if incident != was:
-            saved.append(incident)
-    if appended or saved:
-        with database.write() as connection:
-            news = {each.incident_id for each in appended} | {incident.id for incident in saved}
-            stale = _changed_since(connection, [(case, was) for case, was in zip(cases, before, strict=True) if was.id in news])
-            appended = [each for each in appended if each.incident_id not in stale]
-            store.append(connection, *appended)
-            store.save(connection, *(incident for incident in saved if incident.id not in stale))
-    return Ticked(appended, min((moment for moment in due if moment > now), default=None))
+        numbered = [msgspec.structs.replace(new, number=number + n) for n, new in enumerate(assessments, start=1)]
+        judged.append(_Judged(case, incident, numbered))
+    stale = _saved(database, [each for each in judged if each.is_news])
+    for each in judged:
+        dates = _dates(each, timedelta(seconds=settings.candidate_lead_seconds), now)
+        known.keep(each.incident.id, None if each.incident.id in stale else each.version, dates)
+    appended = [new for each in judged if each.incident.id not in stale for new in each.assessments]
+    return Ticked(appended, known.next_at(now), living, len(cases))
 
 
-def _changed_since(connection: Connection, judged: list[tuple[Case, Incident]]) -> set[str]:
-    """The incidents that others changed while Prometheus was asked: what is known of them here is past."""
-    there = store.named(connection, (was.id for _, was in judged))
-    alerts = store.alerts_of(connection, there)
-    said = acts.of_incidents(connection, there)
+def _loaded(database: Database, known: Known, now: datetime, *, only_due: bool) -> tuple[int, list[Case]]:
+    """How many incidents live, and those to be judged."""
+    cases = known.cases.load(database)
+    known.keep_living(cases)
+    return len(cases), [case for case in cases if known.is_due(case, now)] if only_due else cases
+
+
+class _Judged(NamedTuple):
+    """An incident as it stands now, and the new assessments of it."""
+
+    case: Case
+    incident: Incident
+    assessments: list[Assessment]
+
+    @property
+    def is_news(self) -> bool:
+        return bool(self.assessments) or self.incident != self.case.version.incident
+
+    @property
+    def version(self) -> Version:
+        """As it is once that is kept."""
+        was = self.case.version
+        number = self.assessments[-1].number if self.assessments else was.number
+        return was._replace(incident=self.incident, number=number)
+
+
+def _saved(database: Database, news: list[_Judged]) -> set[str]:
+    """Keep what is news; the ids of those of which it was not kept, as others changed them while Prometheus was asked."""
+    if not news:
+        return set()
+    with database.write() as connection:
+        stale = _changed_since(connection, [each.case.version for each in news])
+        kept = [each for each in news if each.incident.id not in stale]
+        store.append(connection, *(new for each in kept for new in each.assessments))
+        store.save(connection, *(each.incident for each in kept if each.incident != each.case.version.incident))
+    return stale
+
+
+def _changed_since(connection: Connection, judged: list[Version]) -> set[str]:
+    """The incidents of which by now something else is known than this."""
+    ids = [version.incident.id for version in judged]
+    there, told, acted = store.named(connection, ids), store.digests(connection, ids), acts.last(connection, ids)
     return {
-        was.id
-        for case, was in judged
-        if there.get(was.id) != was
-        or alerts[was.id] != case.alerts
-        or any(act.id > (case.stated.last or 0) for act in said.get(was.id, ()))
+        was.incident.id
+        for was in judged
+        if (there.get(was.incident.id), told.get(was.incident.id, 0), acted.get(was.incident.id, 0))
+        != (was.incident, was.told, was.act)
     }
 
 
@@ -143,23 +217,26 @@ def _disbelieve_deleted_rules(
     """Alertmanager says "resolved", too, of an alert whose rule was deleted: that end is none, and nobody tells of it any more."""
     told_over = [case for case in cases if case.ended and case.incident.state == "open" and not case.stated.restored_at]
     deleted = rule_series.deleted_rules(prometheus, (alert for case in told_over for alert in case.alerts))
-    seen: dict[correlate.Key, Alert] = {}
+    disbelieved: dict[str, Case] = {}
     for case in told_over:
         if any(alert.source == "alertmanager" and alert.name in deleted for alert in case.alerts):
-            its = [_without_end(alert, now) if alert.name in deleted else alert for alert in case.alerts]
-            seen |= {correlate.order_of(alert): alert for alert in case.alerts}
-            case.alerts = its
+            disbelieved[case.incident.id] = case
+            case.alerts = [_without_end(alert, now) if alert.name in deleted else alert for alert in case.alerts]
             for hit in case.hits:
                 hit.alerts = [_without_end(alert, now) if alert.name in deleted else alert for alert in hit.alerts]
             find_end(case, catalogue, hold)
             since = case.incident.unwatched_since or now
             case.incident = msgspec.structs.replace(case.incident, unwatched_since=since)
-    if seen:
+    if disbelieved:
         with database.write() as connection:
-            there = store.alerts_of(connection, {alert.incident_id for alert in seen.values() if alert.incident_id})
+            told = store.digests(connection, disbelieved)
             # what others have heard of them meanwhile is newer
-            same = [each for its in there.values() for each in its if each == seen.get(correlate.order_of(each))]
-            store.save_alerts(connection, [_without_end(alert, now) for alert in same if alert.name in deleted])
+            same = [id_ for id_, case in disbelieved.items() if told.get(id_) == case.version.told]
+            there = store.alerts_of(connection, same)
+            without = [_without_end(alert, now) for id_ in same for alert in there[id_] if alert.name in deleted]
+            store.save_alerts(connection, without)
+            for id_, digest in store.digests(connection, same).items():
+                disbelieved[id_].version = disbelieved[id_].version._replace(told=digest)
 
 
 def _without_end(alert: Alert, now: datetime) -> Alert:
@@ -264,10 +341,12 @@ def _is_confirmed(incident: Incident, hit: Hit, seen: dict[str, Seen]) -> bool:
     return all(told.up.get(name, silent or name not in hit.units) for name in hit.named)
 
 
-def _dates(case: Case, latest: dict[str, Conclusion], lead: timedelta) -> list[datetime]:
+def _dates(judged: _Judged, lead: timedelta, now: datetime) -> list[datetime]:
     """When something will change though nothing happens: thresholds, the lead before them, the end of the hold, of planned work."""
-    dates = [date for date in (case.held_at, case.stated.plan_ends_at) if date]
+    case = judged.case
+    latest: dict[str, Conclusion] = case.previous | {new.service: new for new in judged.assessments}
+    dates = [case.held_at, case.stated.plan_ends_at]
     for each in latest.values():
         if each.major_expected_at:
             dates += [each.major_expected_at - lead, each.major_expected_at]
-    return dates
+    return [date for date in dates if date and date > now]

@@ -92,10 +92,13 @@ class Trends:
         self._slot: datetime | None = None
         self._kept: dict[Key, _Kept] = {}
 
-    def observe(self, wanted: Iterable[Wanted], now: datetime) -> dict[Key, Trend]:
-        """The trends of those whose users grow. Never raises: a failure is no news, for half an hour."""
+    def observe(self, wanted: Iterable[Wanted], now: datetime, *, are_all: bool = True) -> dict[Key, Trend]:
+        """The trends of those whose users grow. Never raises: a failure is no news, for half an hour.
+
+        `are_all`: nothing is wanted beside these. Else nothing is asked, as all are asked together.
+        """
         its = [one for one in wanted if can_be_told(one.method)]
-        if its and (slot := floor(now, SLOT)) != self._slot:
+        if are_all and its and (slot := floor(now, SLOT)) != self._slot:
             self._slot = slot
             known = {key: kept for key, kept in self._kept.items() if slot - kept.at < WINDOW}
             answers = _ask(self._prometheus, its, slot)

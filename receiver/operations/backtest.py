@@ -20,7 +20,7 @@ from receiver.incidents.ask import Impact, Observer
 from receiver.incidents.count import LATE, Told
 from receiver.incidents.derive import derive_waiting
 from receiver.incidents.learn import LEARNT_ANEW
-from receiver.incidents.tick import Ticked, tick
+from receiver.incidents.tick import Known, Ticked, tick
 from receiver.law.rulebook import Rulebook
 from receiver.model import Conclusion, Incident, Notification
 from receiver.observation.comparable_days import Calendar
@@ -80,14 +80,16 @@ class _Observer(Observer):
         self._database = database
         self._days: tuple[tuple[int, datetime], Mapping[str | None, AbstractSet[date]]] | None = None
 
-    def ask(self, impacts: list[Impact], accidents: AccidentDays, now: datetime) -> dict[tuple[str, str], Told]:
+    def ask(
+        self, impacts: list[Impact], accidents: AccidentDays, now: datetime, *, are_all: bool = True
+    ) -> dict[tuple[str, str], Told]:
         def remembered() -> Mapping[str | None, AbstractSet[date]]:
             key = self._database.writes, floor(now, SLOT)
             if self._days is None or self._days[0] != key:
                 self._days = key, accidents()
             return self._days[1]
 
-        return super().ask(impacts, remembered, now)
+        return super().ask(impacts, remembered, now, are_all=are_all)
 
 
 class Backtest:
@@ -107,6 +109,7 @@ class Backtest:
         self._settings, self._catalogue, self._rulebooks = settings, catalogue, rulebooks
         self._prometheus, self._past, self._file = prometheus, past, file
         self._observer = _Observer(prometheus, catalogue, settings.comparable_days.calendar, self.database)
+        self._known_of_ticks = Known(catalogue, settings)
         self._hold = timedelta(seconds=settings.hold_seconds)
         self._holds = {self._hold, *(timedelta(seconds=s.hold_seconds) for s in catalogue.services if s.hold_seconds)}
         self._durations = _durations(rulebooks)
@@ -141,7 +144,7 @@ class Backtest:
             self._take_in()
             self._prometheus.forget_asked()
             writes = self.database.writes
-            ticked = tick(self.database, self._observer, self._settings, self._rulebooks, self._now)
+            ticked = tick(self.database, self._observer, self._settings, self._rulebooks, self._now, self._known_of_ticks)
             self.ticks += 1
             settled = self.database.writes == writes
             if every_step or not settled:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from receiver.model import Act, Deed
+from receiver.storage import incidents
 from receiver.storage.tables import acts as table
 from receiver.storage.tables import chunks
 
@@ -32,6 +33,18 @@ def of_incidents(connection: Connection, incident_ids: Iterable[str]) -> dict[st
         for row in connection.execute(_OF_INCIDENTS, {"ids": list(chunk)}):
             found[row.incident_id].append(_act(row))
     return found
+
+
+_LAST = select(table.c.incident_id, func.max(table.c.id)).group_by(table.c.incident_id)
+_LAST_OF = (
+    _LAST.where(table.c.incident_id.in_(incidents.LIVING_IDS)),
+    _LAST.where(table.c.incident_id.in_(bindparam("ids", expanding=True))),
+)
+
+
+def last(connection: Connection, incident_ids: Iterable[str] | None = None) -> dict[str, int]:
+    """The id of the last act on each living incident, or on each of these, that somebody acted on."""
+    return dict(incidents.one_of_each(connection, *_LAST_OF, incident_ids))
 
 
 def _act(row: Row[Any]) -> Act:

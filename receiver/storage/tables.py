@@ -47,7 +47,12 @@ class Moment(TypeDecorator[datetime]):
         return (value - _EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: int | None, _dialect: Any) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else moment_of(value)
+
+
+def moment_of(stored: int) -> datetime:
+    """The moment of a number as it is stored: for who reads the same ones by the thousand."""
+    return _EPOCH + timedelta(microseconds=stored)
 
 
 metadata = MetaData()

@@ -1,7 +1,7 @@
 """What a tick must not cost: reading again what was not written since, and a garbage collector that looks through all of it."""
 
 import gc
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import event
 
 from receiver.catalogue import Catalogue
-from receiver.incidents import cases, tick
+from receiver.incidents import tick
+from receiver.incidents.cases import Cases
 from receiver.model import Alert
 from receiver.storage import incidents as store
 from receiver.storage.database import StoreUnavailable
@@ -18,6 +19,7 @@ from tests.apps import incident
 from tests.receiver import SERVICES
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+HOLD = timedelta(minutes=30)
 
 
 def test_a_replay_asks_its_store_nothing_twice_while_nothing_is_written() -> None:
@@ -31,11 +33,11 @@ def test_a_replay_asks_its_store_nothing_twice_while_nothing_is_written() -> Non
             store.save_alerts(connection, [told])
     asked: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *of: asked.append(of[2]))
-    first = cases.load(database, Catalogue(SERVICES))
+    first = Cases(Catalogue(SERVICES), HOLD).load(database)
     assert len(asked) > 5
     assert [len(case.alerts) for case in first] == [2]
     asked.clear()
-    again = cases.load(database, Catalogue(SERVICES))
+    again = Cases(Catalogue(SERVICES), HOLD).load(database)
     assert asked == []
     assert [case.alerts for case in again] == [case.alerts for case in first]
 
@@ -49,7 +51,9 @@ def test_the_garbage_collector_rests_during_a_tick_and_is_then_as_it_was_even_af
             seen.append(gc.isenabled())
             raise StoreUnavailable("gone")
 
-    anything: Any = SimpleNamespace(prometheus=None, catalogue=None)
+    anything: Any = SimpleNamespace(
+        prometheus=SimpleNamespace(begin=lambda: None), catalogue=Catalogue(SERVICES), hold_seconds=1800
+    )
     database: Any = Gone()
     (gc.enable if was_enabled else gc.disable)()
     try:

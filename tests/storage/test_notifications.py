@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.storage import notifications
+from receiver.storage import notifications, tables
 from tests import stores
 
 pytestmark = pytest.mark.usefixtures("each_store")
@@ -15,10 +15,9 @@ MIB = 1024 * 1024
 
 def test_the_oldest_waiting_bodies_are_given_until_they_are_large_together(tmp_path: Path) -> None:
     database = stores.opened(tmp_path)
-    sizes = [10, 3 * MIB, 10, MIB - 20, 10, 10]
-    with database.inbox.write() as connection:
-        arrived = [notifications.Arrived("alertmanager", datetime.now(UTC), bytes(size)) for size in sizes]
-        notifications.add_all(connection, arrived)
+    sizes = [10, 3 * MIB, 2 * MIB, 10, 9 * MIB, 10, 10]
+    arrived = [notifications.Arrived("alertmanager", datetime.now(UTC), bytes(size)) for size in sizes]
+    database.inbox.append(tables.notifications, notifications.Arrived._fields, arrived)
     found = []
     while True:
         with database.inbox.write() as connection:
@@ -27,5 +26,5 @@ def test_the_oldest_waiting_bodies_are_given_until_they_are_large_together(tmp_p
         if not bodies:
             break
         found.append([len(one.body) for one in bodies])
-    assert found == [[10, 3 * MIB], [10, MIB - 20, 10], [10]]
+    assert found == [[10, 3 * MIB], [2 * MIB, 10], [9 * MIB], [10, 10]]
     database.close()
