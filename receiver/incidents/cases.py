@@ -137,7 +137,7 @@ class Cases:
             for incident in living
         ]
         its = [(version, self._read[version.incident.id]) for version in versions]
-        alerts = store.sighted(connection, [v.incident.id for v, read in its if read.told != v.told], self._shared)
+        alerts = store.plain_alerts_of(connection, [v.incident.id for v, read in its if read.told != v.told], self._shared)
         latest = store.latest_conclusions(connection, [v.incident.id for v, read in its if read.number != v.number])
         said = acts.of_incidents(connection, [v.incident.id for v, read in its if read.act != v.act])
         for version, read in its:
@@ -151,7 +151,7 @@ class Cases:
                 read.act, read.stated, read.ends = version.act, stated(said[id_]), None
         return versions
 
-    def _shared(self, labels: dict[str, str]) -> dict[str, str]:
+    def _shared(self, _: str, labels: dict[str, str]) -> dict[str, str]:
         its = tuple(map(labels.get, self._names))
         found = self._labels.get(its)
         if found is None:

@@ -20,7 +20,7 @@ class Known:
     `found`: those of which only the series told. The others were sent.
     """
 
-    def __init__(self, alerts: Mapping[str, Mapping[str, str]], found: Collection[str] = frozenset()) -> None:
+    def __init__(self, alerts: Mapping[str, dict[str, str]], found: Collection[str] = frozenset()) -> None:
         self._alerts, self.found = alerts, found
         self._holders: dict[tuple[str, str], list[str]] = defaultdict(list)
         for fingerprint, labels in alerts.items():
@@ -31,8 +31,11 @@ class Known:
     def fingerprints(self) -> Collection[str]:
         return self._alerts.keys()
 
-    def labels(self, fingerprint: str) -> Mapping[str, str]:
+    def labels(self, fingerprint: str) -> dict[str, str]:
         return self._alerts[fingerprint]
+
+    def labels_or_none(self, fingerprint: str) -> dict[str, str] | None:
+        return self._alerts.get(fingerprint)
 
     def around(self, labels: Labels) -> list[str]:
         """The fingerprints of those that have all of `labels`: of this series, or of the same one of another Prometheus."""
@@ -42,9 +45,9 @@ class Known:
         return [fingerprint for fingerprint in holding if wanted <= self._alerts[fingerprint].items()]
 
 
-def known_of(stored: Iterable[Alert], sent: Mapping[str, Mapping[str, str]]) -> Known:
+def known_of(stored: Iterable[Alert], sent: Mapping[str, dict[str, str]]) -> Known:
     """Those of the store, and those that are known to have been `sent` (labels by fingerprint)."""
-    labels: dict[str, Mapping[str, str]] = {}
+    labels: dict[str, dict[str, str]] = {}
     told = set(sent)
     for alert in stored:
         labels[alert.fingerprint] = alert.labels

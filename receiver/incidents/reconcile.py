@@ -4,7 +4,7 @@ Alertmanager's API has what is active now, the rules' own series what fired and 
 in the form of Alertmanager's webhook, so that everything after it is as if it had been sent. Run again it finds nothing.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -73,12 +73,21 @@ class Reconciler:
         self._prometheus.begin()
         heard = alertmanager.ask(self._peers)
         problems = dict(heard.problems)
+        active = {its: alert for its, alert in heard.active.items() if self._catalogue.services_of(alert.labels)}
+        told_of: set[str | None] = set()
+
+        def noted(stored: Iterable[Alert]) -> Iterator[Alert]:
+            for alert in stored:
+                if alert.source == "alertmanager":
+                    if alert.fingerprint in active:
+                        told_of.add(alert.incident_id)
+                    yield alert
+
+        # one by one: in a storm they are more than there is room for
         with self._database.read() as connection:
             since = _since(heartbeat.last(connection, NAME), heartbeat.last(connection, "tick"), now)
-            recent = store.about_services(connection, since - OVERLAP - _TOLD_APART)
-        stored = [alert for alert in recent if alert.source == "alertmanager"]
-        active = {its: alert for its, alert in heard.active.items() if self._catalogue.services_of(alert.labels)}
-        known = known_of(stored, {its: one.labels for its, one in active.items()})
+            recent = store.plain_about_services(connection, since - OVERLAP - _TOLD_APART)
+            known = known_of(noted(recent), {its: one.labels for its, one in active.items()})
         reading: Reading | None = None
         found: list[_Found] = []
         try:
@@ -88,7 +97,7 @@ class Reconciler:
         except QueryFailed as error:
             problems["prometheus"] = str(error)
         rules, news = _Rules(self._prometheus, found), News()
-        sightings = self._sightings({*active, *known.fingerprints, *(its for one in found for its in one.fingerprints)})
+        sightings = self._sightings({*active, *known.fingerprints, *(its for one in found for its in one.fingerprints)}, known)
         for alert in active.values():
             _from_alertmanager(alert, sightings.get(alert.fingerprint, []), news)
         for one in found:
@@ -96,7 +105,6 @@ class Reconciler:
         is_complete = reading is not None and reading.up_to >= now
         if is_complete and not heard.problems:
             self._ended_unheard(found, known, sightings, active, rules, now, news)
-        told_of = {alert.incident_id for alert in stored if alert.fingerprint in active}
         self._keep(news, self._watched(told_of, rules, reading is not None, now), reading, now)
         self._tell(problems)
         return Reconciled(len(news), reading is None or is_complete)
@@ -113,10 +121,9 @@ class Reconciler:
             RECONCILED.labels(learnt).inc(number)
             log.info("found what was not sent to us", learnt=learnt, alerts=number)
 
-    def _sightings(self, fingerprints: Collection[str]) -> dict[str, list[Alert]]:
+    def _sightings(self, fingerprints: Collection[str], known: Known) -> dict[str, list[Alert]]:
         with self._database.read() as connection:
-            found = store.sightings(connection, (("alertmanager", its) for its in fingerprints))
-        return {key[1]: list(its.values()) for key, its in found.items()}
+            return store.plain_sightings(connection, "alertmanager", fingerprints, _labels_as_in(known))
 
     def _read(self, since: datetime, now: datetime) -> Reading:
         if self._sender.shown is None:
@@ -227,8 +234,9 @@ class Reconciler:
 
     def _known_since(self, since: datetime, known: Known) -> Known:
         with self._database.read() as connection:
-            stored = [alert for alert in store.about_services(connection, since) if alert.source == "alertmanager"]
-        return known_of(stored, {its: known.labels(its) for its in known.fingerprints if its not in known.found})
+            every = store.plain_about_services(connection, since, _labels_as_in(known))
+            stored = (alert for alert in every if alert.source == "alertmanager")
+            return known_of(stored, {its: known.labels(its) for its in known.fingerprints if its not in known.found})
 
     def _over_at(self, stretch: Stretch, rules: "_Rules") -> datetime | None:
         """When it was over at the latest; None while that cannot be said.
@@ -259,7 +267,7 @@ class Reconciler:
         with self._database.read() as connection:
             living = store.living(connection)
             open_ = {one.id for one in living if one.state == "open" and not one.dismissed} - {*told_of}
-            alerts = store.alerts_of(connection, open_)
+            alerts = store.plain_alerts_of(connection, open_, _name_alone)
         changed: dict[str, datetime | None] = {}
         silent: dict[str, tuple[datetime, int]] = {}
         for incident in living:
@@ -346,6 +354,20 @@ class _Rules:
             except QueryFailed as error:
                 self.problem = str(error)
         return self._all
+
+
+def _labels_as_in(known: Known) -> store.Labels:
+    """Those that are there already."""
+
+    def of(fingerprint: str, labels: dict[str, str]) -> dict[str, str]:
+        there = known.labels_or_none(fingerprint)
+        return there if there == labels else store.all_labels(fingerprint, labels)
+
+    return of
+
+
+def _name_alone(_: str, labels: dict[str, str]) -> dict[str, str]:
+    return {name: labels[name] for name in ("alertname", "rulename") if name in labels}
 
 
 def cut_short(database: Database) -> bool:

@@ -23,7 +23,7 @@ def find_starts(database: Database, cases: list[Case], prometheus: Prometheus, n
     if unsettled:
         # by all of their labels they are told apart in Prometheus: nothing else hangs on these
         with database.read() as connection:
-            whole = store.sighted(connection, [case.incident.id for case in unsettled])
+            whole = store.plain_alerts_of(connection, [case.incident.id for case in unsettled])
         asked = {case.incident.id: _asked(case, whole[case.incident.id]) for case in unsettled if whole[case.incident.id]}
     # what cannot be told is asked again at the next tick; until then the alerts' own times stand
     starts = failure_start.find(prometheus, (one for its in asked.values() for one in its), now)
