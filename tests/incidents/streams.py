@@ -26,6 +26,7 @@ from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import UserInputs
 from receiver.catalogue.topology import Declared, DeclaredUnit
 from receiver.delivery.plan import Route
+from receiver.incidents.derive import derive_waiting
 from receiver.law.rulebook import shipped
 from receiver.model import Alert, Assessment, Conclusion, Delivery, Incident, Learnt
 from receiver.observation.prometheus import NotOffered, Prometheus, QueryFailed, Sample, Series
@@ -431,6 +432,12 @@ class House:
         """Derive what waits, and assess whether it is time or not."""
         self.worker.step()
         self.worker.assess(self.clock())
+
+    def look(self) -> None:
+        """Derive what waits, and assess of what something is news or due: nothing else."""
+        while derive_waiting(self.database, self.catalogue, HOLD, self.clock()):
+            pass
+        self.worker.assess(self.clock(), only_due=True)
 
     def settle(self) -> None:
         """Until a further tick has nothing to say."""

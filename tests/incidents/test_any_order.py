@@ -135,7 +135,7 @@ def arrivals(draw: st.DrawFn) -> tuple[Stream, list[Arrival]]:
     stream = draw(streams())
     # at once, within the hold, long after it
     delays = st.sampled_from((0.0, 0.1, 1, 7, 25, 100))
-    then = st.sampled_from(("nothing", "tick", "tick", "restart"))
+    then = st.sampled_from(("nothing", "tick", "look", "restart"))
     heard = draw(st.sampled_from((True, True, False)))
     again = draw(st.lists(st.sampled_from(stream.before), max_size=4))
     story = [Arrival(one.at + draw(delays), one, draw(then)) for one in (*stream.before, *again)] if heard else []
@@ -153,7 +153,7 @@ def play(house: House, story: list[Arrival]) -> None:
         if arrival.then == "restart":
             house.restart()
         if arrival.then != "nothing":
-            house.tick()
+            (house.look if arrival.then == "look" else house.tick)()
             holds_at_any_time(house)
 
 
