@@ -244,6 +244,18 @@ def test_all_that_is_wanted_is_asked_together_and_once_in_five_minutes(real: Pro
     assert len(asked) == 4
 
 
+def test_when_only_some_are_looked_at_nothing_is_asked_and_nothing_of_the_others_forgotten(
+    real: Prometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, trends, its = asked_by(real, monkeypatch), Trends(real), [wanted("grows"), wanted("falls")]
+    assert trends.observe(its[:1], NOW, are_all=False) == {}
+    known = trends.observe(its, NOW)
+    assert trends.observe(its[:1], NOW + timedelta(seconds=120), are_all=False) == known
+    assert len(asked) == 1
+    assert trends.observe(its, NOW + timedelta(seconds=120)).keys() == known.keys()
+    assert len(asked) == 2
+
+
 def test_that_one_service_is_hit_as_a_whole_makes_no_other_question_longer(
     real: Prometheus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
