@@ -4,10 +4,7 @@ The clock matters more than the webhook: an outage becomes major by lasting, wit
 ticks; between them only that is looked at of which something is news, or whose time has come.
 """
 
-import gc
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -24,6 +21,7 @@ from receiver.incidents.derive import derive_again
 from receiver.incidents.follow import awaits_a_person, follow
 from receiver.incidents.learn import learn_topology
 from receiver.incidents.starts import find_starts
+from receiver.incidents.uncollected import uncollected
 from receiver.law.counting import Affected
 from receiver.law.provisions import in_japan
 from receiver.law.rulebook import Rulebook
@@ -87,21 +85,7 @@ class Known:
         return min((date for dates in self._dates.values() for date in dates if date > now), default=None)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """A tick makes objects by the hundred thousand that live until its end, none in a cycle: to look through them again and again
-    takes the garbage collector a fifth of its time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_uncollected()
+@uncollected()
 def tick(
     database: Database,
     observer: Observer,
