@@ -20,7 +20,7 @@ from receiver.delivery.targets import Target
 from receiver.incidents.ask import FAULTS, Observer
 from receiver.incidents.derive import derive_waiting
 from receiver.incidents.reconcile import Reconciler, cut_short
-from receiver.incidents.tick import Known, tick
+from receiver.incidents.tick import Known, Only, tick
 from receiver.law import freshness
 from receiver.law.provisions import in_japan
 from receiver.law.rulebook import Rulebook
@@ -38,7 +38,7 @@ FINISH_SECONDS = 13
 CUT_SHORT_SECONDS = 5
 """How soon after the last time missing alerts are looked for again where bodies are cut short: in a storm, many are."""
 MANY = 200
-"""With more living incidents than these, a tick is followed by a rest as long as it took: half of the time is for deriving."""
+"""With more living incidents than these, a tick is followed by a rest as long as it took."""
 
 ARCHIVE_EVERY = timedelta(hours=1)
 """How soon after the last one went, old notifications are looked for again; while there are some, a chunk goes with each step."""
@@ -120,27 +120,33 @@ class Worker:
             self._known = Known(self._catalogue, self._settings)
         return leads
 
-    def step(self) -> None:
-        """Derive what waits and what is found; assess and plan if that was news or the time has come. Raises StoreUnavailable."""
-        self._derive()
+    def step(self) -> bool:
+        """Derive what waits and what is found; assess and plan if that was news or the time has come. Raises StoreUnavailable.
+
+        Whether some may wait still, as the time had come in the midst of it.
+        """
+        is_left = self._derive()
         if self._is_to_reconcile():
             # before the first tick, too: an outage that ended while we were away must not be judged as if it lasted
             self.reconcile(self._clock())
-            self._derive()
+            is_left = self._derive()
         if self._is_regular():
             self.assess(self._clock())
-        elif self._is_due() or (self._waited and self._has_rested()):
-            self.assess(self._clock(), only_due=True)
+        elif (self._is_due() or self._waited) and self._has_rested():
+            # while much waits, what is news of an incident is soon news again
+            self.assess(self._clock(), "due" if is_left else "news or due")
+        return is_left
 
-    def _derive(self) -> None:
+    def _derive(self) -> bool:
+        """Whether it was broken off."""
         hold = timedelta(seconds=self._settings.hold_seconds)
         while True:
             self._cut_short = self._cut_short or cut_short(self._database)
             if not derive_waiting(self._database, self._catalogue, hold, self._clock()):
-                return
+                return False
             self._waited = True
-            if self._is_regular() or self._is_due():
-                return  # a storm of alerts must not stop the clock
+            if self._is_regular() or (self._is_due() and self._has_rested()):
+                return True  # a storm of alerts must not stop the clock
 
     def _is_to_reconcile(self) -> bool:
         if self._reconciled_at is None:
@@ -170,21 +176,18 @@ class Worker:
 
     def _is_due(self) -> bool:
         """Whether a moment has come on which something hangs."""
-        return self._next_due is not None and self._clock() >= self._next_due and self._has_rested()
+        return self._next_due is not None and self._clock() >= self._next_due
 
     def _has_rested(self) -> bool:
         return time.monotonic() >= self._rests_until
 
-    def assess(self, now: datetime, *, only_due: bool = False) -> list[Assessment]:
-        """Assess every living incident at `now` and plan what is owed. Raises StoreUnavailable.
-
-        `only_due`: those of which something is news, or on whose time something hangs that has come.
-        """
+    def assess(self, now: datetime, only: Only | None = None) -> list[Assessment]:
+        """Assess every living incident at `now`, or `only` some, and plan what is owed. Raises StoreUnavailable."""
         self._warn_of_old_rules(now)
         begin = time.monotonic()
-        ticked = tick(self._database, self._observer, self._settings, self._rulebooks, now, self._known, only_due=only_due)
+        ticked = tick(self._database, self._observer, self._settings, self._rulebooks, now, self._known, only=only)
         took = time.monotonic() - begin
-        if not only_due:
+        if only is None:
             TICK_SECONDS.observe(took)
         for assessment in ticked.appended:
             ASSESSMENTS.labels(assessment.verdict.value).inc()
@@ -201,8 +204,9 @@ class Worker:
         plan(self._database, self._routes, now)
         with self._database.write() as connection:
             heartbeat.beat(connection, "tick", now)
-        self._ticked_at, self._next_due, self._waited = now, ticked.next_at, False
-        if not only_due:
+        self._ticked_at, self._next_due = now, ticked.next_at
+        self._waited = self._waited and only == "due"
+        if only is None:
             self._next_tick = now + timedelta(seconds=self._settings.tick_seconds)
         self._rests_until = time.monotonic() + took if ticked.living > MANY else 0.0
         return ticked.appended
@@ -274,14 +278,16 @@ class Worker:
 
     def _judge(self, stop: threading.Event) -> None:
         while not stop.is_set():
+            is_left = False
             try:
                 if self._leads():
-                    self.step()
+                    is_left = self.step()
                     self.archive(self._clock())
             except StoreUnavailable as error:
                 log.error("the store is not available: trying again", error=str(error))
                 stop.wait(1)
-            stop.wait(POLL_SECONDS)
+            if not is_left:
+                stop.wait(POLL_SECONDS)
         self._database.resign()
 
 

@@ -1,6 +1,6 @@
 """An incident with all that is known of it when it is judged: its alerts, the services they hit, what persons stated."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import chain
@@ -116,11 +116,11 @@ class Cases:
         """Read all of it anew the next time."""
         self._read.clear()
 
-    def load(self, database: Database) -> list[Case]:
-        """Every living incident, oldest first. Raises StoreUnavailable."""
+    def load(self, database: Database, ids: Collection[str] | None = None) -> list[Case]:
+        """Every living incident, or each of these that lives, oldest first. Raises StoreUnavailable."""
         with database.read() as connection:
-            living = store.living(connection)
-            versions = self._brought_up_to_date(connection, living)
+            living = store.living(connection, ids)
+            versions = self._brought_up_to_date(connection, living, ids)
             cases = [self._case(incident, version) for incident, version in zip(living, versions, strict=True)]
             _add_what_others_tell(connection, cases)
             without_data = _without_data(connection, cases)
@@ -129,9 +129,10 @@ class Cases:
             self._find_end(case, without_data if is_grafanas else {})
         return cases
 
-    def _brought_up_to_date(self, connection: Connection, living: list[Incident]) -> list[Version]:
-        told, numbers, acted = store.digests(connection), store.last_numbers(connection), acts.last(connection)
-        self._read = {incident.id: self._read.get(incident.id) or _Read() for incident in living}
+    def _brought_up_to_date(self, connection: Connection, living: list[Incident], ids: Collection[str] | None) -> list[Version]:
+        told, numbers, acted = store.digests(connection, ids), store.last_numbers(connection, ids), acts.last(connection, ids)
+        its_own = {incident.id: self._read.get(incident.id) or _Read() for incident in living}
+        self._read = its_own if ids is None else self._read | its_own
         versions = [
             Version(incident, told.get(incident.id, 0), numbers.get(incident.id, 0), acted.get(incident.id, 0))
             for incident in living

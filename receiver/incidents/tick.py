@@ -7,7 +7,7 @@ ticks; between them only that is looked at of which something is news, or whose 
 from collections import defaultdict
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -38,6 +38,9 @@ from receiver.storage import incidents as store
 from receiver.storage.database import Connection, Database
 
 log = structlog.get_logger()
+
+Only = Literal["news or due", "due"]
+"""What is judged of the living incidents: those of which something is another than before, or on whose time something hangs."""
 
 
 class Ticked(msgspec.Struct, frozen=True):
@@ -81,6 +84,13 @@ class Known:
             self._judged.pop(id_, None)
         self._dates[id_] = dates
 
+    def living(self) -> int:
+        return len(self._dates)
+
+    def at_its_time(self, now: datetime) -> list[str]:
+        """The ids of those on whose time something hangs that has come."""
+        return [id_ for id_, dates in self._dates.items() if any(date <= now for date in dates)]
+
     def next_at(self, now: datetime) -> datetime | None:
         return min((date for dates in self._dates.values() for date in dates if date > now), default=None)
 
@@ -94,25 +104,26 @@ def tick(
     now: datetime,
     known: Known | None = None,
     *,
-    only_due: bool = False,
+    only: Only | None = None,
 ) -> Ticked:
     """Assess the living incidents. Prometheus is asked between two transactions, in none of them.
 
-    `known` is what the tick before left. `only_due`: not all of them, but those of which something is news or due.
+    `known` is what the tick before left. `only`: not all of them, but those of which something is news or due; or just those due,
+    which is found without looking at the others.
     """
     prometheus, catalogue = observer.prometheus, observer.catalogue
     known = known or Known(catalogue, settings)
     hold = timedelta(seconds=settings.hold_seconds)
     prometheus.begin()
-    living, cases = _loaded(database, known, now, only_due=only_due)
+    living, cases = _loaded(database, known, now, only)
     if by_hand := {case.incident.id for case in cases if case.incident.to_assess}:
         # a person may have joined, opened or dismissed what belongs together with others, or does not any more
         with database.write() as connection:
             derive_again(connection, catalogue, hold, by_hand, now)
-        living, cases = _loaded(database, known, now, only_due=only_due)
+        living, cases = _loaded(database, known, now, only)
     if learn_topology(database, prometheus, catalogue, cases, hold, now):
         known.cases.forget()
-        living, cases = _loaded(database, known, now, only_due=only_due)
+        living, cases = _loaded(database, known, now, only)
     if not cases:
         return Ticked([], known.next_at(now), living)
     _disbelieve_deleted_rules(database, cases, prometheus, catalogue, hold, now)
@@ -123,7 +134,7 @@ def tick(
             believed = case.stated.restored_at or case.was_restored(hit) or _is_confirmed(case.incident, hit, seen)
             hit.restored = hit.ended if believed else None
     days = partial(_accident_days, database, settings.comparable_days.calendar, now)
-    told = observer.ask(_impacts_of(cases), days, now, are_all=not only_due)
+    told = observer.ask(_impacts_of(cases), days, now, are_all=only is None)
     judged: list[_Judged] = []
     # not within the transaction: while that lasts, nothing can be taken in
     for case in cases:
@@ -145,11 +156,13 @@ def tick(
     return Ticked(appended, known.next_at(now), living, len(cases))
 
 
-def _loaded(database: Database, known: Known, now: datetime, *, only_due: bool) -> tuple[int, list[Case]]:
+def _loaded(database: Database, known: Known, now: datetime, only: Only | None) -> tuple[int, list[Case]]:
     """How many incidents live, and those to be judged."""
+    if only == "due":
+        return known.living(), known.cases.load(database, known.at_its_time(now))
     cases = known.cases.load(database)
     known.keep_living(cases)
-    return len(cases), [case for case in cases if known.is_due(case, now)] if only_due else cases
+    return len(cases), [case for case in cases if known.is_due(case, now)] if only else cases
 
 
 class _Judged(NamedTuple):

@@ -23,6 +23,8 @@ ROWS, BYTES = 500, 4 * 1024 * 1024
 """Of a chunk at most; one row may be larger."""
 _UNFINISHED = "copying"
 """In the part for what came in: it was filled, and the main one was not yet."""
+_ANY_TIME = datetime(2020, 1, 1, tzinfo=UTC)
+"""When that was is of no use to anybody."""
 _NUL, _INSTEAD = "\0", "\ufffd"
 
 _Row = Sequence[Any]
@@ -114,7 +116,7 @@ def _refuse_rows(target: Database, connections: Mapping[Database, Connection]) -
 
 def _mark(target: Database, connections: Mapping[Database, Connection]) -> None:
     for part in parts(target)[1:]:
-        heartbeat.beat(connections[part], _UNFINISHED, datetime.now(UTC))
+        heartbeat.beat(connections[part], _UNFINISHED, _ANY_TIME)
 
 
 def _unmark(target: Database) -> None:

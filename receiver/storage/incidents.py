@@ -92,15 +92,19 @@ def firing_alone(connection: Connection, source: Source) -> list[Alert]:
 
 
 # asked for apart: for both in one condition SQLite reads all of them
+_GOING_ON = ("open", "recovering")
 _LIVING = (
-    _INCIDENTS.where(incidents.c.state.in_(("open", "recovering"))),
+    _INCIDENTS.where(incidents.c.state.in_(_GOING_ON)),
     _INCIDENTS.where(incidents.c.to_assess.is_(True)),
 )
 
 
-def living(connection: Connection) -> list[Incident]:
-    """Every incident that the clock can change, and those to be looked at once more, oldest first."""
-    found = {row.id: _incident(row) for query in _LIVING for row in connection.execute(query).all()}
+def living(connection: Connection, ids: Iterable[str] | None = None) -> list[Incident]:
+    """Every incident that the clock can change, and those to be looked at once more, oldest first; with `ids` those among them."""
+    if ids is None:
+        found = {row.id: _incident(row) for query in _LIVING for row in connection.execute(query).all()}
+    else:
+        found = {id_: one for id_, one in named(connection, ids).items() if one.to_assess or one.state in _GOING_ON}
     return sorted(found.values(), key=attrgetter("opened_at", "id"))
 
 

@@ -434,10 +434,10 @@ class House:
         self.worker.assess(self.clock())
 
     def look(self) -> None:
-        """Derive what waits, and assess of what something is news or due: nothing else."""
+        """Derive what waits, and assess of what something is due, then of what something is news or due: nothing else."""
         while derive_waiting(self.database, self.catalogue, HOLD, self.clock()):
-            pass
-        self.worker.assess(self.clock(), only_due=True)
+            self.worker.assess(self.clock(), "due")
+        self.worker.assess(self.clock(), "news or due")
 
     def settle(self) -> None:
         """Until a further tick has nothing to say."""

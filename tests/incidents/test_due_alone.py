@@ -15,7 +15,7 @@ from sqlalchemy import event
 from receiver import worker as worker_module
 from receiver.incidents import acts
 from receiver.incidents.ask import Observer
-from receiver.incidents.tick import Known, Ticked, tick
+from receiver.incidents.tick import Known, Only, Ticked, tick
 from receiver.law.rulebook import shipped
 from receiver.model import Alert, Caused, Incident, Timed
 from receiver.storage import incidents as store
@@ -43,10 +43,10 @@ class Ticker:
         self._observer = Observer(house.prometheus, house.catalogue, house.settings.comparable_days.calendar)
         self._known = Known(house.catalogue, house.settings)
 
-    def at(self, minute: float, *, only_due: bool = True) -> Ticked:
+    def at(self, minute: float, only: Only | None = "news or due") -> Ticked:
         house = self._house
         house.clock.now = moment(minute)
-        return tick(house.database, self._observer, house.settings, shipped(), house.clock(), self._known, only_due=only_due)
+        return tick(house.database, self._observer, house.settings, shipped(), house.clock(), self._known, only=only)
 
 
 def heard(house: House, *outages: Outage) -> None:
@@ -64,7 +64,7 @@ def test_where_nothing_is_news_nothing_is_judged(house: House) -> None:
     first = ticker.at(1)
     assert (first.living, first.judged, len(first.appended)) == (2, 2, 2)
     assert (ticker.at(2).living, ticker.at(2).judged) == (2, 0)
-    assert ticker.at(3, only_due=False).judged == 2
+    assert ticker.at(3, None).judged == 2
 
 
 def test_of_what_is_heard_nothing_else_is_judged(house: House) -> None:
@@ -79,7 +79,7 @@ def test_of_what_is_heard_nothing_else_is_judged(house: House) -> None:
 def test_at_the_moment_when_one_becomes_major_it_alone_is_judged(house: House) -> None:
     ticker = Ticker(house)
     heard(house, Outage("core-1", "voice", 0, None), Outage("core-2", "voice", 7, None))
-    ticked = ticker.at(8, only_due=False)
+    ticked = ticker.at(8, None)
     assert ticked.next_at is not None
     moments = []
     while not any(new.verdict == "major" for new in ticked.appended):
@@ -90,6 +90,32 @@ def test_at_the_moment_when_one_becomes_major_it_alone_is_judged(house: House) -
     (major,) = ticked.appended
     assert (major.major_since, major.assessed_at) == (moments[-1], moments[-1])
     assert ticked.next_at == moments[-1] + timedelta(minutes=7)
+
+
+def test_what_is_due_is_judged_without_looking_at_what_is_news_of_others(house: House) -> None:
+    ticker = Ticker(house)
+    heard(house, Outage("core-1", "voice", 0, None), Outage("core-2", "voice", 7, None))
+    ticked = ticker.at(8, None)
+    heard(house, Outage("core-2", "data", 8, None), Outage("core-3", "voice", 8, None))
+    assert ticked.next_at is not None
+    minute = (ticked.next_at - moment(0)) / timedelta(minutes=1)
+    due = ticker.at(minute, "due")
+    (first,) = (new for new in ticked.appended if new.failure_started_at == moment(0))
+    assert (due.judged, {new.incident_id for new in due.appended}) == (1, {first.incident_id})
+    assert ticker.at(minute, "due").judged == 0
+    news = ticker.at(minute, "news or due")
+    assert (news.judged, len({new.incident_id for new in news.appended})) == (2, 2)
+
+
+def test_one_that_somebody_closed_meanwhile_is_not_judged_though_it_was_due(house: House) -> None:
+    ticker = Ticker(house)
+    heard(house, Outage("core-1", "voice", 0, None))
+    ticked = ticker.at(8, None)
+    with house.database.write() as connection:
+        (one,) = store.living(connection)
+        store.save(connection, msgspec.structs.replace(one, state="closed", closed_at=moment(9)))
+    assert ticked.next_at is not None
+    assert ticker.at((ticked.next_at - moment(0)) / timedelta(minutes=1), "due").judged == 0
 
 
 def test_what_a_person_states_through_another_process_is_news(house: House) -> None:
@@ -142,8 +168,8 @@ def test_a_tick_asks_the_store_as_much_for_many_as_for_one(tmp_path: Path) -> No
                     store.save(connection, _incident(n))
                 store.save_alerts(connection, [_alert(n) for n in range(size)])
                 topology.learn(connection, "equipment", {f"unit-{n}": None for n in range(size)}, moment(0))
-            ticker.at(1, only_due=False)
-            ticker.at(2, only_due=False)
+            ticker.at(1, None)
+            ticker.at(2, None)
             event.listen(house.database.engine, "before_cursor_execute", lambda *of: asked.append(of[2]))
             asked.clear()
             judged = ticker.at(3).judged
@@ -195,13 +221,13 @@ def test_with_many_a_look_is_followed_by_a_rest_but_a_regular_tick_is_not_put_of
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     since_start = [0.0]
-    judged: list[bool] = []
+    judged: list[Only | None] = []
     tick_ = worker_module.tick
 
-    def slow(*its: object, only_due: bool) -> Ticked:
-        judged.append(only_due)
+    def slow(*its: object, only: Only | None) -> Ticked:
+        judged.append(only)
         since_start[0] += 3
-        return msgspec.structs.replace(tick_(*its, only_due=only_due), living=1000)  # type: ignore[arg-type]
+        return msgspec.structs.replace(tick_(*its, only=only), living=1000)  # type: ignore[arg-type]
 
     monkeypatch.setattr(worker_module, "tick", slow)
     monkeypatch.setattr(worker_module.time, "monotonic", lambda: since_start[0])
@@ -210,12 +236,12 @@ def test_with_many_a_look_is_followed_by_a_rest_but_a_regular_tick_is_not_put_of
         outage = Outage("core-1", "voice", 0, None)
         house.take_in(body([say(outage, 1, start=0)], 1))
         house.worker.step()
-    assert judged == [False]
+    assert judged == [None]
     since_start[0] += 3.1
     house.worker.step()
-    assert judged == [False, True]
+    assert judged == [None, "news or due"]
     house.worker.step()
-    assert judged == [False, True]
+    assert judged == [None, "news or due"]
     house.clock.advance(seconds=16)
     house.worker.step()
-    assert judged == [False, True, False]
+    assert judged == [None, "news or due", None]
