@@ -2,7 +2,8 @@
 
 Of an incident with thousands of alerts nearly all decide nothing: where one of the same cause began before and lasted at least as
 long, it is the same failure, and neither its beginning nor its end hangs on the shorter one. Those are left out, so that news of a
-large incident cost little more than of a small one.
+large incident cost little more than of a small one. Where a person put an alert into an incident, or one follows from another, each
+may have ties of its own: there all are read.
 """
 
 from collections import Counter, defaultdict
@@ -41,7 +42,7 @@ def find(
     while ids := {id_ for id_ in incidents.union(row.incident_id for row in rows.values()) if id_} - asked:
         asked |= ids
         sightings.of_incidents(connection, ids, known, rows)
-    if whole or any(alert.pinned for alert in news) or any(row.pinned for row in rows.values()):
+    if whole or any(alert.pinned for alert in news) or any(row.pinned or row.inhibited_by != "[]" for row in rows.values()):
         return Concerned([*news, *map(sightings.alert_of, rows.values())], frozenset())
     deciding, of_large = _deciding(rows, {key[1:] for key in known})
     return Concerned([*news, *(sightings.alert_of(rows[key]) for key in deciding)], of_large)

@@ -163,6 +163,16 @@ COURSES: dict[str, list[list[dict[str, Any]]]] = {
         [said("cell-1", 0, 0, 1)],
         [said("cell-1", 99, 60)],
     ],
+    "what was inhibited fires again, and so does what inhibits it": [
+        [
+            *(said("cell-1", part, 0) for part in MANY),
+            *(said("edge-1", 0, 0), said("cell-2", 0, 0)),
+            said("cell-1", 99, 0.5) | {"inhibitedBy": ["cell-2-0"]},
+        ],
+        [said("cell-1", 99, 0.5, 5), said("edge-1", 0, 0, 60), said("cell-2", 0, 0, 60)],
+        [said("cell-1", 99, 0.5)],
+        [said("cell-2", 8, 80, 85), said("cell-2", 0, 750)],
+    ],
     "a part under it began later": [ENDED, [said("edge-1", 1, 35, 38)], [said("core", 1, 60, 70)], [said("core", 2, 0, 65)]],
 }
 
