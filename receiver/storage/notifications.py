@@ -1,13 +1,12 @@
 """Bodies exactly as received, and which of them still wait to be derived."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, insert, select, update
 
 from receiver.model import Learnt, Notification, Source
 from receiver.storage.tables import notifications as table
-from receiver.storage.upsert import upsert
 
 MOST_BYTES = 4 * 2**20
 """Of bodies that are read at once; a single one may be larger."""
@@ -31,13 +30,29 @@ class Arrived(NamedTuple):
 
 
 def move(here: Connection, there: Connection) -> None:
-    """Give all bodies to another store, in which those of the same number are the same; they keep their numbers."""
+    """Give all bodies to another store, once though it was killed before they were gone here. They keep their numbers but where
+    others have them: what an earlier version took in since, or what came back out of a backup, is numbered from one again.
+    """
     last = 0
-    while rows := here.execute(select(table).where(table.c.id > last).order_by(table.c.id).limit(100)).mappings().all():
-        upsert(there, table, rows)
+    while found := here.execute(select(table).where(table.c.id > last).order_by(table.c.id).limit(100)).all():
+        rows: list[dict[str, Any]] = [row._asdict() for row in found]
+        numbered = there.execute(_TOLD_APART.where(table.c.id.in_([row["id"] for row in rows])))
+        taken = {id_: tuple(its) for id_, *its in numbered}
+        others = [row for row in rows if taken.get(row["id"], _of(row)) != _of(row)]
+        if new := [row for row in rows if row["id"] not in taken]:
+            there.execute(insert(table), new)
+        if others:
+            there.execute(insert(table), [{name: value for name, value in row.items() if name != "id"} for row in others])
         last = rows[-1]["id"]
     if last:
         here.execute(delete(table))
+
+
+_TOLD_APART = select(table.c.id, table.c.source, table.c.received_at, table.c.body)
+
+
+def _of(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["source"], row["received_at"], row["body"]
 
 
 def refuse(connection: Connection, source: Source, received_at: datetime, body: bytes, reason: str) -> None:

@@ -240,3 +240,16 @@ def test_bodies_of_before_there_was_an_inbox_are_moved_into_it_once(database: Da
             assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 3
         with database.read() as connection:
             assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
+
+
+def test_bodies_that_an_earlier_version_took_in_after_the_move_take_the_place_of_no_others(database: Database) -> None:
+    moved, waiting, late = ([f"{which}-{number}".encode() for number in range(120)] for which in ("moved", "waiting", "late"))
+    for home, bodies_ in ((database, moved), (database.inbox, waiting), (database, late)):
+        with home.write() as connection:
+            for body in bodies_:
+                notifications.add(connection, "grafana", NOW, body)
+        database.migrate()
+    with database.inbox.read() as connection:
+        found = [(body.id, body.body) for body in notifications.waiting(connection, 1000)]
+    assert sorted(body for _, body in found) == sorted(moved + waiting + late)
+    assert found[:240] == list(enumerate(moved + waiting, start=1)), "these keep their numbers"
