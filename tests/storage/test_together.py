@@ -13,7 +13,7 @@ from tests.serving import until
 class Held:
     """Writes names; the first write waits until it is let go, and those after it may fail."""
 
-    def __init__(self, fault: Exception | None = None) -> None:
+    def __init__(self, fault: BaseException | None = None) -> None:
         self.written: list[list[str]] = []
         self.fault = fault
         self.began, self.go_on = threading.Event(), threading.Event()
@@ -53,3 +53,15 @@ def test_where_the_write_for_all_fails_each_of_them_is_told_and_the_next_may_suc
     held.fault = None
     together.add("fourth")
     assert held.written == [["first"], ["fourth"]]
+
+
+@pytest.mark.parametrize("fault", [SystemExit(1), KeyboardInterrupt()])
+def test_where_the_thread_that_writes_for_all_is_broken_off_none_is_told_that_it_is_written(fault: BaseException) -> None:
+    held = Held(fault)
+    together = Together(held)
+    first, *others = added(together, held, ["first", "second", "third", "fourth"])
+    assert first is None
+    assert [type(other) for other in others if other is not fault] == [StoreUnavailable] * 2
+    held.fault = None
+    together.add("fifth")
+    assert held.written == [["first"], ["fifth"]]
