@@ -144,7 +144,7 @@ class _Books:
     def enter(self, new: _News) -> None:
         if not new.alerts:
             return
-        parents, touched, homes = self._told_apart(new.alerts)
+        parents, touched, homes = self._told_apart(new)
         taken = {home.id for home, _ in homes}
         kept: list[tuple[Alert | None, Alert]] = []
         saved: list[Incident] = []
@@ -159,9 +159,10 @@ class _Books:
         store.forget(self._connection, (part.id for part, _, _ in left if part.id not in self._told_of))
         self._write_down(touched, homes, [each for each in left if each[0].id in self._told_of])
 
-    def _told_apart(self, news: Sequence[Alert], *, whole: bool = False) -> tuple[correlate.Parents, list[list[Stretch]], Homes]:
+    def _told_apart(self, new: _News, *, whole: bool = False) -> tuple[correlate.Parents, list[list[Stretch]], Homes]:
         """The failures that the news are about, as far as anything hangs on their alerts, with the incident of each."""
-        since = min(_since(alert) for alert in news) - self._longest_hold
+        news = new.alerts
+        since = min(_since(alert, new.stored.get(correlate.order_of(alert))) for alert in news) - self._longest_hold
         causes = self._causes(news, since)
         # where alerts hold for different times, or have more in common than their cause, each may decide
         whole = whole or causes is None or self._catalogue.has_own_holds
@@ -174,7 +175,7 @@ class _Books:
         touched = _touched(failures, {correlate.order_of(alert) for alert in news})
         homes = self._homes(touched)
         if of_large and self._hangs_on_all(of_large, touched, homes):
-            return self._told_apart(news, whole=True)
+            return self._told_apart(new, whole=True)
         return parents, touched, homes
 
     def _hangs_on_all(self, of_large: AbstractSet[str], failures: Sequence[list[Stretch]], homes: Homes) -> bool:
@@ -353,9 +354,13 @@ def _half(its: Sequence[Stretch], *, has_first: bool) -> handed_on.Half:
     return handed_on.Half(its[0].start, None if None in ends else max(end for end in ends if end), has_first)
 
 
-def _since(alert: Alert) -> datetime:
-    """From when on news of this alert may matter to others: of one that is over and belongs to an incident, from its end on."""
-    return alert.ends_at if alert.ends_at and alert.incident_id else alert.starts_at
+def _since(alert: Alert, stored: Alert | None) -> datetime:
+    """From when on news of this alert may matter to others: of one that is over and belongs to an incident, from its end on, be it
+    the one that the store has.
+    """
+    if not alert.ends_at or not alert.incident_id:
+        return alert.starts_at
+    return min(alert.ends_at, stored.ends_at) if stored and stored.ends_at else alert.ends_at
 
 
 def _revived(incident: Incident) -> Incident:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from receiver.model import Alert, Assessment, Conclusion, Incident, IncidentState, Learnt, Source
-from receiver.storage.sightings import RECENT
+from receiver.storage.sightings import AGAIN, RECENT
 from receiver.storage.sightings import about_services as about_services
 from receiver.storage.sightings import sightings as sightings
 from receiver.storage.tables import Moment, acts, alerts, assessments, chunks, incidents, moment_of
@@ -70,7 +70,7 @@ def alerts_of(connection: Connection, incident_ids: Iterable[str]) -> dict[str, 
 
 def any_inhibited(connection: Connection, since: datetime) -> bool:
     """Whether of an alert that fires, or was not over at `since`, Alertmanager says that it follows from another."""
-    recent = func.coalesce(alerts.c.ends_at, literal(since, Moment())) >= since
+    recent = (func.coalesce(alerts.c.ends_at, literal(since, Moment())) >= since) | AGAIN
     # written out: for a bound variable SQLite does not see that the index has only these
     is_inhibited = alerts.c.inhibited_by != literal("[]", literal_execute=True)
     return connection.execute(select(alerts.c.ends_at).where(is_inhibited, recent).limit(1)).first() is not None

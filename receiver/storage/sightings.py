@@ -59,9 +59,9 @@ def _raw(name: str) -> Any:
 
 
 # what was said to fire after its end, and not to be over since, may fire for long without a word
-_AGAIN = (alerts.c.fired_at > alerts.c.ends_at) & (alerts.c.fired_at > BEGINNING)
+AGAIN = (alerts.c.fired_at > alerts.c.ends_at) & (alerts.c.fired_at > BEGINNING)
 _SINCE: Any = bindparam("since")
-RECENT = alerts.c.ends_at.is_(None) | (alerts.c.ends_at >= _SINCE) | (alerts.c.fired_at >= _SINCE) | _AGAIN
+RECENT = alerts.c.ends_at.is_(None) | (alerts.c.ends_at >= _SINCE) | (alerts.c.fired_at >= _SINCE) | AGAIN
 """Fires, or was not over at `since`."""
 
 # statements are built once: that takes longer than to ask them for a few alerts

@@ -214,6 +214,31 @@ def test_news_of_a_large_incident_read_few_of_its_alerts(
         assert len(store.alerts_of(connection, [incident.id])[incident.id]) == 901
 
 
+# what is near enough to be looked at
+
+FOLLOWS = said("cell-1", 0, 0) | {"inhibitedBy": ["cell-3-0"]}
+JOINED: dict[str, list[tuple[float, dict[str, Any]]]] = {
+    "one between the end that was known and the end": [
+        *((0, said("cell-1", 0, 0)), (50, said("cell-1", 0, 0, 50))),
+        *((100, said("cell-1", 1, 100)), (110, said("cell-1", 1, 100, 110))),
+        (200, said("cell-1", 0, 0, 200)),
+    ],
+    "one that fires again after its end and what inhibits it": [
+        *((0, FOLLOWS), (5, said("cell-1", 0, 0, 5)), (190, said("cell-1", 0, 0))),
+        (200, said("cell-3", 0, 200)),
+    ],
+}
+
+
+@pytest.mark.parametrize("course", JOINED)
+def test_what_was_over_long_before_is_looked_at_where_it_is_the_same_failure(database: Database, course: str) -> None:
+    for minutes, alert in JOINED[course]:
+        take_in(database, [alert], moment(minutes))
+        derived(database, moment(minutes))
+    with database.read() as connection:
+        assert len(store.listed(connection, ("open",), 10)) == 1
+
+
 # what is written, and when
 
 
