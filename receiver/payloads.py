@@ -168,17 +168,20 @@ def _event(source: Source, alert: _Alert, silences: str, learnt: Learnt) -> Aler
 
 def _matchers(labels: dict[str, str]) -> str:
     """As Alertmanager writes them in an address: values are quoted, with a backslash before quotes and backslashes."""
-    return "%7B" + "%2C".join([_matcher(name, value) for name, value in labels.items()]) + "%7D"
+    its = [(_short_matcher if len(name) + len(value) <= _SHORT else _matcher)(name, value) for name, value in labels.items()]
+    return "%7B" + "%2C".join(its) + "%7D"
 
 
-@lru_cache(maxsize=10_000)
 def _matcher(name: str, value: str) -> str:
-    """The same few come again and again, and to quote them takes longer than all else of an alert."""
     escaped = value.replace("\\", r"\\").replace('"', r"\"")
     text = f'{name}="{escaped}"'
     return text.translate(_QUOTED) if text.isascii() else quote(text)
 
 
+# the same few come again and again, and to quote them takes longer than all else of an alert
+_short_matcher = lru_cache(maxsize=10_000)(_matcher)
+_SHORT = 200
+"""Characters of a label that is remembered: whoever sends long ones would fill the memory for good."""
 _QUOTED = {code: quote(chr(code)) for code in range(128)}
 
 

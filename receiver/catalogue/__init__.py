@@ -93,6 +93,8 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 _MOST_REMEMBERED = 10_000
 """Kinds of alerts of which is remembered which services they are about: thousands differ in nothing that a matcher asks."""
+_LONGEST_REMEMBERED = 200
+"""Characters of a label: whoever sends long ones would fill the memory for good."""
 
 
 class Catalogue:
@@ -116,10 +118,11 @@ class Catalogue:
         asked = tuple(map(labels.get, self.matched))
         found = self._services_of.get(asked)
         if found is None:
+            found = tuple(service for service, matchers in self._matchers if all(m.fits(labels) for m in matchers))
             if len(self._services_of) >= _MOST_REMEMBERED:
                 self._services_of.clear()
-            found = tuple(service for service, matchers in self._matchers if all(m.fits(labels) for m in matchers))
-            self._services_of[asked] = found
+            if all(value is None or len(value) <= _LONGEST_REMEMBERED for value in asked):
+                self._services_of[asked] = found
         return list(found)
 
 

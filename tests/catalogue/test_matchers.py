@@ -216,3 +216,10 @@ def test_no_more_than_so_many_kinds_of_alerts_are_remembered(monkeypatch: pytest
         assert [s.name for s in catalogue.services_of({"equipment": f"ran-{number}"})] == ["voice"]
         assert catalogue.services_of({"equipment": f"core-{number}"}) == []
         assert len(catalogue._services_of) <= 10
+
+
+def test_long_labels_are_matched_and_not_remembered() -> None:
+    catalogue = Catalogue((_service("voice", 'equipment=~"ran-.*"', 'job=""'),))
+    for labels in ({"equipment": "ran-" + "x" * 1000}, {"equipment": "ran-1", "job": "x" * 1000}):
+        assert [s.name for s in catalogue.services_of(labels)] == ([] if "job" in labels else ["voice"])
+    assert catalogue._services_of == {}

@@ -145,6 +145,17 @@ def test_whatever_its_labels_hold_the_address_of_a_silence_is_one_that_means_the
     assert query == quote("{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}")
 
 
+def test_long_labels_are_in_the_address_of_a_silence_and_not_remembered() -> None:
+    tracemalloc.start()
+    for number in range(20):
+        note = f"{number}" + "\u3042" * 20_000
+        (event,) = decode("alertmanager", sent_from("https://am.example", note=note))
+        assert event.annotations["__silence_url__"].endswith(quote(f'{{note="{note}"}}'))
+    remembered, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert remembered < 1_000_000, "bytes: of one alert, not of all"
+
+
 @pytest.mark.parametrize("external_url", ["", "javascript:alert(1)", "am:9093"])
 def test_where_the_sender_tells_no_address_of_its_own_there_is_no_link(external_url: str) -> None:
     (event,) = decode("alertmanager", sent_from(external_url, alertname="x"))
