@@ -65,17 +65,20 @@ def derive_again(
 ) -> None:
     """Tell these incidents' failures apart anew: more is known of what is above their equipment, or a person had a hand in them."""
     its = store.alerts_of(connection, incident_ids)
-    _Books(connection, catalogue, hold, now).enter(_News([alert for alerts in its.values() for alert in alerts if alert.cause], {}))
+    known = [alert for alerts in its.values() for alert in alerts if alert.cause]
+    _Books(connection, catalogue, hold, now).enter(_News(known, {}, are_known=True))
 
 
 class _News(NamedTuple):
     """Sightings that are new, or of which something is new that incidents hang on, as they are now. They are not yet stored.
 
-    `stored`: what the store has of those that changed (None: nothing), by their key.
+    `stored`: what the store has of those that changed (None: nothing), by their key. `are_known`: nothing of the alerts is new, but
+    what is told of their equipment, or what a person states.
     """
 
     alerts: list[Alert]
     stored: dict[Key, Alert | None]
+    are_known: bool = False
 
 
 def _fold_in(connection: Connection, events: Iterable[tuple[AlertEvent, datetime]], catalogue: Catalogue) -> _News:
@@ -164,6 +167,9 @@ class _Books:
         news = new.alerts
         since = min(_since(alert, new.stored.get(correlate.order_of(alert))) for alert in news) - self._longest_hold
         causes = self._causes(news, since)
+        if new.are_known and causes is not None:
+            # they may go with others that they had nothing to do with while they lasted; of all causes that would be too many
+            since = min(alert.starts_at for alert in news) - self._longest_hold
         # where alerts hold for different times, or have more in common than their cause, each may decide
         whole = whole or causes is None or self._catalogue.has_own_holds
         alerts, of_large = concerned.find(self._connection, news, since, causes, whole=whole)

@@ -18,8 +18,8 @@ from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.topology import Declared, DeclaredUnit
 from receiver.incidents import concerned, derive
 from receiver.incidents.derive import derive_waiting
-from receiver.model import Timed
-from receiver.storage import acts, notifications, sightings
+from receiver.model import Deed, Timed, Withdrawn
+from receiver.storage import acts, notifications, sightings, topology
 from receiver.storage import incidents as store
 from receiver.storage.database import Connection, Database
 from tests import stores
@@ -237,6 +237,30 @@ def test_what_was_over_long_before_is_looked_at_where_it_is_the_same_failure(dat
         derived(database, moment(minutes))
     with database.read() as connection:
         assert len(store.listed(connection, ("open",), 10)) == 1
+
+
+@pytest.mark.parametrize("what", ["equipment", "word"])
+def test_what_is_told_of_an_incident_later_joins_it_with_what_was_over_long_before_its_end(database: Database, what: str) -> None:
+    def said_on(id_: str, minutes: float, deed: Deed) -> None:
+        with database.write() as connection:
+            acts.add(connection, id_, moment(minutes), "yamada", "seen", deed)
+            derive.derive_again(connection, CATALOGUE, HOLD, {id_}, moment(minutes))
+
+    take_in(database, [said("cell-1", 0, 0)])
+    derived(database)
+    with database.read() as connection:
+        (first,) = store.listed(connection, ("open",), 10)
+    if what == "word":
+        said_on(first.id, 60, Timed(restored_at=moment(50)))
+    other = "cell-1" if what == "word" else "cell-3"
+    take_in(database, [said("cell-1", 0, 0, 200), said(other, 1, 100, 101)], moment(200))
+    derived(database, moment(200))
+    with database.write() as connection:
+        assert len(store.listed(connection, ("open",), 10)) == 2
+        topology.learn(connection, "equipment", {"cell-1": "cell-3"} if what == "equipment" else {}, moment(210))
+    said_on(first.id, 210, Withdrawn(("restored_at",)))
+    with database.read() as connection:
+        assert [each.id for each in store.listed(connection, ("open",), 10)] == [first.id]
 
 
 # what is written, and when
