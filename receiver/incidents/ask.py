@@ -1,8 +1,9 @@
 """All that is asked of Prometheus for the impacts of one tick together: the number of queries does not grow with theirs."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
 from functools import cache, partial
 from itertools import chain
 from typing import TypeVar
@@ -13,14 +14,15 @@ from prometheus_client import Counter
 
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import SERIES
-from receiver.incidents.count import Told
+from receiver.incidents.count import SHORT_GAP, Told, leaves_out_equipment
 from receiver.law.counting import GROWING, Affected
 from receiver.law.estimate import WrongFigure
 from receiver.law.forecast import Trend
 from receiver.law.impairment import State, impairment
 from receiver.law.wording import OWN_FAULT
 from receiver.model import Incident
-from receiver.observation import history, topology, trend, users
+from receiver.observation import equipment as equipment_now
+from receiver.observation import history, topology, trend, users, users_past
 from receiver.observation.comparable_days import Calendar
 from receiver.observation.history import SLOT, Histories, History
 from receiver.observation.prometheus import Prometheus
@@ -29,10 +31,14 @@ from receiver.observation.slots import floor
 from receiver.observation.topology import Found
 from receiver.observation.trend import Trends
 from receiver.observation.users import UsersObserved
+from receiver.observation.users_past import Past, Wanted
 
 FAULTS = Counter("art58_incident_faults_total", "Incidents and questions left out of a tick by a fault of the receiver")
 
 _T = TypeVar("_T")
+_ASKED_AGAIN = timedelta(minutes=5)
+"""What was not told of the past may be told so much later: a store behind Prometheus is filled again after a break."""
+
 _GRAVITY: tuple[State, ...] = ("stop", "degradation", "unknown", "normal")
 
 log = structlog.get_logger()
@@ -69,6 +75,7 @@ class Observer:
         self._histories = Histories(prometheus)
         self._qualities = Qualities(prometheus, self._histories, calendar)
         self._trends = Trends(prometheus)
+        self._untold: dict[tuple[str, tuple[str | None, ...], datetime], Past] = {}
 
     def ask(
         self, impacts: list[Impact], accidents: AccidentDays, now: datetime, *, are_all: bool = True
@@ -94,6 +101,8 @@ class Observer:
         growing = _or_else(unchanged, partial(self._trends.observe, _whose_users_may_grow(impacts), now, are_all=are_all))
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
         below, uncounted = self._below(impacts, observed)
+        nowhere: dict[tuple[str, str], Past] = {}
+        past = _or_else(nowhere, partial(self._past, impacts, observed, below, now))
         return {
             impact.key: Told(
                 observed[impact.service.name],
@@ -103,6 +112,7 @@ class Observer:
                 impact.hit,
                 growing.get((impact.service.name, impact.hit)),
                 uncounted.get(impact.key, ()),
+                past.get(impact.key),
             )
             for impact in impacts
         }
@@ -156,6 +166,45 @@ class Observer:
             found |= {key: history.added([compared[one] for one in several]) for key, several in its.items()}
         return found
 
+    def _past(
+        self,
+        impacts: Iterable[Impact],
+        observed: dict[str, UsersObserved],
+        below: dict[tuple[str, str], Found],
+        now: datetime,
+    ) -> dict[tuple[str, str], Past]:
+        """What was told in the time in which nobody measured the users, of those of whom that was long."""
+        wanted: dict[tuple[str, str], Wanted] = {}
+        for impact in impacts:
+            since, until = _unmeasured_since(impact), impact.restored_at or now
+            if since is None or until - since <= SHORT_GAP:
+                continue
+            told = users_past.told_now(impact.service, observed[impact.service.name], impact.hit)
+            if told or impact.key in below:
+                wanted[impact.key] = Wanted(impact.service.name, impact.hit, since, until, told)
+        self._untold = {each: past for each, past in self._untold.items() if timedelta() <= now - past.until < _ASKED_AGAIN}
+        every = {one: past for one in wanted.values() if (past := self._untold.get((one.service, one.units, one.since)))}
+        looked = users_past.look_back(self.prometheus, self.catalogue, (one for one in wanted.values() if one not in every), now)
+        self._untold |= {(one.service, one.units, one.since): past for one, past in looked.items() if _is_untold(past)}
+        every |= looked
+        found = {key: every[one] for key, one in wanted.items()}
+        unsure = {key for key, past in found.items() if past.until == now and (past.problem or past.unseen > SHORT_GAP)}
+        return found | self._down(wanted, unsure, found)
+
+    def _down(
+        self, wanted: Mapping[tuple[str, str], Wanted], untold: AbstractSet[tuple[str, str]], past: Mapping[tuple[str, str], Past]
+    ) -> dict[tuple[str, str], Past]:
+        """Those of whom it was not told, with whether their equipment is down now: then what is measured now is of the failure."""
+        hit: dict[str, set[str | None]] = defaultdict(set)
+        for key in untold:
+            hit[wanted[key].service].update(wanted[key].units)
+        seen = equipment_now.observe(self.prometheus, self.catalogue, hit) if hit else {}
+        found = {}
+        for key in untold:
+            up, units = seen[wanted[key].service].up, wanted[key].units
+            found[key] = msgspec.structs.replace(past[key], is_down=any(up.get(unit or "") is False for unit in units))
+        return found
+
     def _below(
         self, impacts: Iterable[Impact], observed: dict[str, UsersObserved]
     ) -> tuple[dict[tuple[str, str], Found], dict[tuple[str, str], tuple[str, ...]]]:
@@ -191,6 +240,19 @@ class Observer:
             for key, ones in alone.items():
                 uncounted[key] = tuple(min(one.roots) for one in ones if answers[one].total is None)
         return found, uncounted
+
+
+def _unmeasured_since(impact: Impact) -> datetime | None:
+    """Since when its users were not measured by what was known before; None: they were."""
+    kept, problem = impact.before.kept, impact.before.problem
+    if kept and (problem is None or leaves_out_equipment(problem)):
+        return None
+    return (kept and impact.before.unmeasured_since) or impact.incident.failure_started_at
+
+
+def _is_untold(past: Past) -> bool:
+    """Whether that may be told later only."""
+    return past.problem is None and past.unseen > SHORT_GAP
 
 
 def _each_alone(several: topology.Wanted) -> list[topology.Wanted]:

@@ -10,7 +10,7 @@ import msgspec
 
 from receiver.catalogue import Service
 from receiver.incidents.cause import judged_cause
-from receiver.incidents.count import Told, count, leaves_out_equipment
+from receiver.incidents.count import SHORT_GAP, Told, count, leaves_out_equipment
 from receiver.incidents.outlook import moved, outlook
 from receiver.law import causes, forecast
 from receiver.law.conference import BusinessHours, function_facts
@@ -33,9 +33,6 @@ from receiver.law.verdict import (
 from receiver.law.wording import JOINED_LATER, clock_time, problem
 from receiver.model import Assessment, Conclusion, Incident
 from receiver.stated import Stated
-
-_SHORT_GAP = timedelta(minutes=5)
-"""So long before a recovery users may go unmeasured. Ours: no text says."""
 
 # what may differ from tick to tick without anyone caring
 _IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality", "affected_users", "units"}
@@ -173,7 +170,7 @@ def _known_before(
         return msgspec.structs.replace(known, bound=None, problem=JOINED_LATER, unmeasured_since=since or now)
     if leaves_out_equipment(known.problem):
         return known
-    if restored_at and previous.restored_at is None and previous.measured and since and restored_at - since <= _SHORT_GAP:
+    if restored_at and previous.restored_at is None and previous.measured and since and restored_at - since <= SHORT_GAP:
         return msgspec.structs.replace(known, problem=None, unmeasured_since=None)
     return known
 

@@ -24,13 +24,23 @@ from receiver.law.fallback import Choice, PassedOver
 from receiver.law.forecast import Trend
 from receiver.law.methods import Traffic
 from receiver.law.provisions import Text
-from receiver.law.wording import GONE, JOINED_LATER, METHODS, NO_SERIES, NO_SERIES_OF, RECOVERED_FIRST, clock_time
+from receiver.law.wording import (
+    GONE,
+    JOINED_LATER,
+    METHODS,
+    NO_SERIES,
+    NO_SERIES_OF,
+    NOBODY_LOOKED,
+    RECOVERED_FIRST,
+    clock_time,
+)
 from receiver.model import Incident
 from receiver.observation.equipment_tree import shown_text
 from receiver.observation.history import SLOT, History
 from receiver.observation.quality import Quality
 from receiver.observation.topology import Found
 from receiver.observation.users import Reading, UsersObserved
+from receiver.observation.users_past import Past
 
 _BY_SIZE: tuple[Method, ...] = ("all_under_equipment", "emergency_all_under_equipment", "host_entitled_accounts")
 """They count what is known of the equipment at any time."""
@@ -41,6 +51,9 @@ _USES_UNDER: tuple[Method, ...] = (*_USERS_UNDER, "traffic_difference")
 LATE = timedelta(minutes=15)
 """A finer method that begins to count later than this is no measurement of the whole accident. Ours: no text says."""
 
+SHORT_GAP = timedelta(minutes=5)
+"""So long users may go unmeasured. Ours: no text says."""
+
 _MOST_NAMED = 10
 """Pieces of equipment in one line."""
 
@@ -50,7 +63,8 @@ _OF_EMERGENCY_CALLS = ("emergency_calls_affected", "equipment_up", "call_loss_ra
 class Told(msgspec.Struct, frozen=True):
     """All that was observed of one impact: the answers for its service; where they were asked for its traffic beside that of
     comparable days, what is below it, and its quality. `units`: the equipment that failed, if not that of the incident. `trend`:
-    how its users grow. `uncounted`: of several of `units` those of which no users are known.
+    how its users grow. `uncounted`: of several of `units` those of which no users are known. `past`: what was told while nobody
+    asked, if that was long.
     """
 
     observed: UsersObserved
@@ -60,6 +74,7 @@ class Told(msgspec.Struct, frozen=True):
     units: tuple[str | None, ...] = ()
     trend: Trend | None = None
     uncounted: tuple[str, ...] = ()
+    past: Past | None = None
 
 
 class _Under(NamedTuple):
@@ -130,9 +145,69 @@ def count(
     `emergency_calls`: a person says that they were affected, or that none was, whatever was observed.
     """
     impact = _Impact(incident, service, told, restored_at, now, open_hours, emergency_calls)
-    if emergency_calls is False:
+    if leaves_out_equipment(before.problem):
+        return _counted_now(impact, before)
+    was_in_doubt, past = before.problem == NOBODY_LOOKED, told.past
+    counted_then = _caught_up(impact, past, before) if past else None
+    if past and counted_then and past.problem is None and past.unseen <= SHORT_GAP:
+        return _counted_now(impact, msgspec.structs.replace(counted_then, problem=None, unmeasured_since=None))
+    if restored_at:
+        after = _counted_now(impact, before)
+        if was_in_doubt:
+            return msgspec.structs.replace(before, bound=after.bound or before.bound)
+        return _in_doubt(impact, before, after) if past and _is_nobody(after) and not before.kept else after
+    after = _counted_now(impact, counted_then or before)
+    if after.problem:
+        after = _counted_now(impact, before)  # the whole time is asked of again
+    is_nobody_hit = past and not past.is_down and _is_nobody(_counted_now(impact, Affected(bound=before.bound)))
+    return _in_doubt(impact, before, after) if was_in_doubt or is_nobody_hit else after
+
+
+def _caught_up(impact: _Impact, past: Past, before: Affected) -> Affected | None:
+    """With what would have been counted at moments of the past, had anybody asked: the largest of it is kept. None: nothing was."""
+    known, is_counted = before, False
+    for at, observed in past.moments:
+        # what is below it is known as it is now only
+        told = Told(observed, units=impact.told.units)
+        then = _Impact(impact.incident, impact.service, told, None, at, impact.open_hours, impact.emergency_calls)
+        counted = _counted_now(then, msgspec.structs.replace(known, problem=None, unmeasured_since=None))
+        if counted.problem is None:
+            known, is_counted = counted, True
+    if not is_counted:
+        return None
+    looked = f"{clock_time(past.since)} – {clock_time(past.until)}"
+    why = Text(
+        f"その時点では計測されず、後からさかのぼって照会した期間: {looked}。この数は{{at}}の値",
+        f"not measured at that time, asked for afterwards: {looked}. The number is that of {{at}}",
+    )
+    kept = tuple(each if each in before.kept else _with_evidence(each, why) for each in known.kept)
+    return msgspec.structs.replace(known, kept=kept, problem=before.problem, unmeasured_since=before.unmeasured_since)
+
+
+def _with_evidence(known: Count, why: Text) -> Count:
+    at = clock_time(known.at)
+    return msgspec.structs.replace(known, evidence=(*known.evidence, Text(why.ja.format(at=at), why.en.format(at=at))))
+
+
+def _is_nobody(affected: Affected) -> bool:
+    """Whether nobody was counted who is hit."""
+    return affected.problem is None and affected.count is not None and affected.count.most == 0
+
+
+def _in_doubt(impact: _Impact, before: Affected, after: Affected) -> Affected:
+    """A zero of now tells nothing of the time in which nobody asked. What was counted of that is a floor."""
+    kept = tuple(each for each in after.kept if each.most or each in before.kept)
+    bound = after.bound
+    if not bound and impact.told.below:
+        bound = before.bound or impact.service.users_total  # of what is below it none is down now
+    return Affected(kept, bound, NOBODY_LOOKED, before.unmeasured_since or impact.incident.failure_started_at)
+
+
+def _counted_now(impact: _Impact, before: Affected) -> Affected:
+    """What is counted at this instant, with what was known before."""
+    if impact.emergency_calls is False:
         before = msgspec.structs.replace(before, kept=tuple(each for each in before.kept if each.method not in EMERGENCY))
-    known_before, bound = before.count, before.bound
+    known_before, bound, now, restored_at = before.count, before.bound, impact.now, impact.restored_at
     try:
         under = _under(impact)
         bound = _bound(impact, under, bound)

@@ -100,11 +100,13 @@ JOINED_LATER = "equipment joined whose users were not counted"
 NO_SERIES = "no series gives the users of this equipment"
 NO_SERIES_OF = "no series gives the users of: "
 """Of several pieces of equipment, with the names of those."""
+NOBODY_LOOKED = "nobody is hit now, and how many were before was not measured"
 OWN_FAULT = "the receiver met a fault of its own: see its log"
 RECOVERED_FIRST = "the service recovered before its users could be measured"
 _PROBLEMS = {
     GONE: "利用者数を数えていた系列がなくなった",
     JOINED_LATER: "利用者数を数えていない設備が加わった",
+    NOBODY_LOOKED: "現在影響を受けている利用者は0人。それまでの利用者数は計測されていない",
     OWN_FAULT: "受信機自身の障害（ログを参照）",
     NO_SERIES: "この設備の利用者数を示す系列がない",
     RECOVERED_FIRST: "利用者数を計測する前に役務が復旧した",

@@ -7,12 +7,21 @@ from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from operator import itemgetter
+from typing import Protocol
 
 import msgspec
 
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import NEEDS, REFINED_BY, SERIES
-from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, any_of, quoted
+from receiver.observation.prometheus import QueryFailed, Sample, any_of, quoted
+
+
+class Asked(Protocol):
+    """What the questions are put to: Prometheus, or what it told at a moment that is past."""
+
+    def instant(self, query: str) -> list[Sample]:
+        """The value of every series of `query`. Raises QueryFailed."""
+        ...
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
@@ -95,7 +104,7 @@ _OF_EVERY_SERVICE = ("equipment_up",)
 Found = list[Sample] | QueryFailed
 
 
-def observe(prometheus: Prometheus, catalogue: Catalogue, hit: dict[str, set[str | None]]) -> dict[str, UsersObserved]:
+def observe(prometheus: Asked, catalogue: Catalogue, hit: dict[str, set[str | None]]) -> dict[str, UsersObserved]:
     """Ask for the services in `hit` (name -> equipment that failed; None: not named). Never raises: a failure is an answer."""
     services = [catalogue.by_name[name] for name in hit]
     shared = _ask_shared(prometheus, services, hit)
@@ -118,9 +127,7 @@ def asked_of(service: Service) -> tuple[str, ...]:
     return tuple(question for question in dict.fromkeys(asked) if question != "traffic")
 
 
-def _ask_shared(
-    prometheus: Prometheus, services: list[Service], hit: dict[str, set[str | None]]
-) -> dict[tuple[str, str, str], Found]:
+def _ask_shared(prometheus: Asked, services: list[Service], hit: dict[str, set[str | None]]) -> dict[tuple[str, str, str], Found]:
     """The samples of the normalised series by (equipment label, series, service; "" where it has none): one query for all services
     of one equipment label, and one for the equipment's own state.
     """
@@ -168,7 +175,7 @@ def selector(
     return f"{{{','.join(matchers)}}}"
 
 
-def ask(prometheus: Prometheus, query: str) -> Found:
+def ask(prometheus: Asked, query: str) -> Found:
     try:
         return prometheus.instant(query)
     except QueryFailed as error:

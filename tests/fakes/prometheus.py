@@ -95,15 +95,14 @@ class FakePrometheus:
         return FAULTS[self.fault](answer) if self.fault else _response(answer)
 
     def _range(self) -> Response:
-        """The averages that receiver.observation.history asks for, whatever their braces ask for."""
+        """The averages that receiver.observation.history asks for, whatever their braces ask for; and the samples of selectors."""
         form = request.form
         self.asked.append(form["query"])
         if self.down:
             return Response("down for the test", 503)
         steps = range(int(float(form["start"])), int(float(form["end"])) + 1, int(float(form["step"])))
-        answer = _answer(
-            "matrix", [one for term in AVERAGE.finditer(form["query"]) for one in self._averages(steps, **term.groupdict())]
-        )
+        averages = [one for term in AVERAGE.finditer(form["query"]) for one in self._averages(steps, **term.groupdict())]
+        answer = _answer("matrix", [*averages, *self._shown(form["query"], steps)])
         return FAULTS[self.fault](answer) if self.fault else _response(answer)
 
     def _averages(self, steps: range, name: str, window: str, offset: str | None, days: str) -> Iterator[Answer]:
@@ -117,6 +116,15 @@ class FakePrometheus:
                 values += [[at, str(sum(seen) / len(seen))]] if seen else []
             if values:
                 yield {"metric": {**dict(labels), "art58_days_before": days}, "values": values}
+
+    def _shown(self, query: str, steps: range) -> Iterator[Answer]:
+        """Of a selector the samples that are shown at these steps, each for five minutes."""
+        for (name, labels), points in self.history.items():
+            if not query.startswith("{") or not _asks_for(query, name):
+                continue
+            last = {at: max((one for one in points if at - 300 < one[0] <= at), default=None) for at in steps}
+            if values := [[at, str(one[1])] for at, one in last.items() if one]:
+                yield {"metric": {"__name__": name, **dict(labels)}, "values": values}
 
     def _present(self) -> float:
         """Its clock, also in the header `Date`."""
