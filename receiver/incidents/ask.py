@@ -78,11 +78,18 @@ class Observer:
         self._untold: dict[tuple[str, tuple[str | None, ...], datetime], Past] = {}
 
     def ask(
-        self, impacts: list[Impact], accidents: AccidentDays, now: datetime, *, are_all: bool = True
+        self,
+        impacts: list[Impact],
+        accidents: AccidentDays,
+        now: datetime,
+        *,
+        are_all: bool = True,
+        away_since: datetime | None = None,
     ) -> dict[tuple[str, str], Told]:
         """What was observed of each impact, by incident and service. Never raises: a failure is an answer.
 
         `are_all`: of all living incidents. What is asked once in five minutes for all together is not asked for some of them.
+        `away_since`: when it was last asked of any, if that is long ago.
         """
         hit: dict[str, set[str | None]] = defaultdict(set)
         since: dict[tuple[str, str | None], datetime] = {}
@@ -102,7 +109,7 @@ class Observer:
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
         below, uncounted = self._below(impacts, observed)
         nowhere: dict[tuple[str, str], Past] = {}
-        past = _or_else(nowhere, partial(self._past, impacts, observed, below, now))
+        past = _or_else(nowhere, partial(self._past, impacts, observed, below, away_since, now))
         return {
             impact.key: Told(
                 observed[impact.service.name],
@@ -171,12 +178,13 @@ class Observer:
         impacts: Iterable[Impact],
         observed: dict[str, UsersObserved],
         below: dict[tuple[str, str], Found],
+        away_since: datetime | None,
         now: datetime,
     ) -> dict[tuple[str, str], Past]:
         """What was told in the time in which nobody measured the users, of those of whom that was long."""
         wanted: dict[tuple[str, str], Wanted] = {}
         for impact in impacts:
-            since, until = _unmeasured_since(impact), impact.restored_at or now
+            since, until = _unmeasured_since(impact, away_since), impact.restored_at or now
             if since is None or until - since <= SHORT_GAP:
                 continue
             told = users_past.told_now(impact.service, observed[impact.service.name], impact.hit)
@@ -242,11 +250,11 @@ class Observer:
         return found, uncounted
 
 
-def _unmeasured_since(impact: Impact) -> datetime | None:
+def _unmeasured_since(impact: Impact, away_since: datetime | None) -> datetime | None:
     """Since when its users were not measured by what was known before; None: they were."""
     kept, problem = impact.before.kept, impact.before.problem
     if kept and (problem is None or leaves_out_equipment(problem)):
-        return None
+        return away_since
     return (kept and impact.before.unmeasured_since) or impact.incident.failure_started_at
 
 

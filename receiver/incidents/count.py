@@ -155,12 +155,12 @@ def count(
         after = _counted_now(impact, before)
         if was_in_doubt:
             return msgspec.structs.replace(before, bound=after.bound or before.bound)
-        return _in_doubt(impact, before, after) if past and _is_nobody(after) and not before.kept else after
+        return _in_doubt(impact, before, after, past) if past and _is_nobody(after) and not before.kept else after
     after = _counted_now(impact, counted_then or before)
     if after.problem:
         after = _counted_now(impact, before)  # the whole time is asked of again
     is_nobody_hit = past and not past.is_down and _is_nobody(_counted_now(impact, Affected(bound=before.bound)))
-    return _in_doubt(impact, before, after) if was_in_doubt or is_nobody_hit else after
+    return _in_doubt(impact, before, after, past) if was_in_doubt or is_nobody_hit else after
 
 
 def _caught_up(impact: _Impact, past: Past, before: Affected) -> Affected | None:
@@ -194,13 +194,14 @@ def _is_nobody(affected: Affected) -> bool:
     return affected.problem is None and affected.count is not None and affected.count.most == 0
 
 
-def _in_doubt(impact: _Impact, before: Affected, after: Affected) -> Affected:
+def _in_doubt(impact: _Impact, before: Affected, after: Affected, past: Past | None) -> Affected:
     """A zero of now tells nothing of the time in which nobody asked. What was counted of that is a floor."""
     kept = tuple(each for each in after.kept if each.most or each in before.kept)
     bound = after.bound
     if not bound and impact.told.below:
         bound = before.bound or impact.service.users_total  # of what is below it none is down now
-    return Affected(kept, bound, NOBODY_LOOKED, before.unmeasured_since or impact.incident.failure_started_at)
+    since = past.since if past else impact.incident.failure_started_at
+    return Affected(kept, bound, NOBODY_LOOKED, before.unmeasured_since or since)
 
 
 def _counted_now(impact: _Impact, before: Affected) -> Affected:

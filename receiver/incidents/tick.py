@@ -33,7 +33,7 @@ from receiver.observation.equipment import Seen
 from receiver.observation.prometheus import Prometheus
 from receiver.settings import Settings
 from receiver.stated import near_miss_of
-from receiver.storage import acts
+from receiver.storage import acts, heartbeat
 from receiver.storage import incidents as store
 from receiver.storage.database import Connection, Database
 
@@ -134,7 +134,8 @@ def tick(
             believed = case.stated.restored_at or case.was_restored(hit) or _is_confirmed(case.incident, hit, seen)
             hit.restored = hit.ended if believed else None
     days = partial(_accident_days, database, settings.comparable_days.calendar, now)
-    told = observer.ask(_impacts_of(cases), days, now, are_all=only is None)
+    away_since = _away_since(database, settings, now)
+    told = observer.ask(_impacts_of(cases), days, now, are_all=only is None, away_since=away_since)
     judged: list[_Judged] = []
     # not within the transaction: while that lasts, nothing can be taken in
     for case in cases:
@@ -248,6 +249,13 @@ def _impact_of(case: Case, hit: Hit) -> Impact:
     last = case.previous.get(hit.service.name)
     affected, is_major = (last.affected, last.verdict == Verdict.MAJOR) if last else (Affected(), False)
     return Impact(case.incident, hit.service, hit.restored, affected, hit.units, is_major)
+
+
+def _away_since(database: Database, settings: Settings, now: datetime) -> datetime | None:
+    """When users were last measured by anybody, if ticks were left out since."""
+    with database.read() as connection:
+        last = heartbeat.last(connection, "tick")
+    return last if last and now - last > timedelta(seconds=2 * settings.tick_seconds) else None
 
 
 def _accident_days(database: Database, calendar: Calendar, now: datetime) -> dict[str | None, set[date]]:

@@ -81,7 +81,13 @@ class _Observer(Observer):
         self._days: tuple[tuple[int, datetime], Mapping[str | None, AbstractSet[date]]] | None = None
 
     def ask(
-        self, impacts: list[Impact], accidents: AccidentDays, now: datetime, *, are_all: bool = True
+        self,
+        impacts: list[Impact],
+        accidents: AccidentDays,
+        now: datetime,
+        *,
+        are_all: bool = True,
+        away_since: datetime | None = None,
     ) -> dict[tuple[str, str], Told]:
         def remembered() -> Mapping[str | None, AbstractSet[date]]:
             key = self._database.writes, floor(now, SLOT)
@@ -89,7 +95,7 @@ class _Observer(Observer):
                 self._days = key, accidents()
             return self._days[1]
 
-        return super().ask(impacts, remembered, now, are_all=are_all)
+        return super().ask(impacts, remembered, now, are_all=are_all, away_since=away_since)
 
 
 class Backtest:

@@ -12,11 +12,12 @@ from receiver.incidents.count import Told, count
 from receiver.law.counting import Affected
 from receiver.law.provisions import Text
 from receiver.law.topology import SAME_CAUSE, Total
-from receiver.law.wording import GONE, NO_SERIES, RECOVERED_FIRST
+from receiver.law.wording import GONE, NO_SERIES, NOBODY_LOOKED, RECOVERED_FIRST
 from receiver.model import Incident
 from receiver.observation.history import History, Hour
 from receiver.observation.topology import Found
 from receiver.observation.users import Answer, Reading, UsersObserved, asked_of
+from receiver.observation.users_past import Past
 from receiver.settings import BusinessHourSettings
 
 T0 = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -375,3 +376,52 @@ def test_more_than_all_users_all_the_time_is_told(per_user: float, told: bool) -
     affected = counted(service=DATA, traffic=missing(1), bytes_per_user_hour=says(per_user))
     assert affected.count
     assert any("check the unit" in each.en for each in affected.count.evidence) == told
+
+
+def past(unseen: timedelta = timedelta(), *moments: dict[str, Answer], **changes: Any) -> Past:
+    """What was told, a minute apart, beginning at T0."""
+    then = tuple((T0 + timedelta(minutes=n), UsersObserved(answers)) for n, answers in enumerate(moments))
+    return msgspec.structs.replace(Past(T0, T0 + HOUR, unseen, then), **changes)
+
+
+DOWN = {"under_equipment": says(50_000), "equipment_up": says(0), "call_loss_ratio": says(1)}
+UP = {"under_equipment": says(50_000), "equipment_up": says(1), "call_loss_ratio": says(0)}
+SILENT = {"under_equipment": says(50_000)}
+
+
+def counted_late(told: Past, before: Affected = Affected(), *, recovered: bool = False, **now: Answer) -> Affected:  # noqa: B008
+    observed = UsersObserved({"under_equipment": says(50_000), **now})
+    found = None if "under_equipment" not in now else Found(Total(0, "0", 0, (), Text("", ""), SAME_CAUSE), 3, 0, 3, "", "")
+    return count(
+        INCIDENT, VOICE, Told(observed, below=found, past=told), before, T0 + HOUR, restored_at=T0 + HOUR if recovered else None
+    )
+
+
+def test_what_would_have_been_counted_then_is_counted_though_it_works_now() -> None:
+    affected = counted_late(past(timedelta(), DOWN, UP), **UP)
+    assert affected.count
+    assert (affected.count.users, affected.count.method, affected.problem) == (50_000, "emergency_all_under_equipment", None)
+
+
+def test_a_series_that_broke_off_with_the_equipment_leaves_the_next_method() -> None:
+    affected = counted_late(past(HOUR, UP, SILENT), **UP)
+    assert (affected.at_least, affected.at_most, affected.problem) == (50_000, 50_000, NOBODY_LOOKED)
+
+
+@pytest.mark.parametrize("why", [past(HOUR), past(HOUR, problem="Prometheus cannot be reached"), past(HOUR, UP)])
+def test_a_zero_of_now_is_no_number_of_a_time_that_is_not_told(why: Past) -> None:
+    doubtful = counted_late(why, **UP)
+    assert (doubtful.kept, doubtful.bound, doubtful.problem, doubtful.unmeasured_since) == ((), 50_000, NOBODY_LOOKED, T0)
+    # nor does it become one by a recovery that is told
+    assert counted_late(why, doubtful, recovered=True, **UP) == doubtful
+
+
+def test_a_zero_of_now_is_a_number_while_the_equipment_is_down() -> None:
+    affected = counted_late(past(HOUR, is_down=True), **UP)
+    assert (affected.at_least, affected.problem) == (0, None)
+
+
+def test_that_nothing_below_equipment_is_down_now_tells_nothing_of_before() -> None:
+    for recovered in (False, True):
+        affected = counted_late(past(HOUR), recovered=recovered, under_equipment=UNKNOWN, equipment_up=says(1))
+        assert (affected.kept, affected.bound, affected.problem) == ((), 900_000, NOBODY_LOOKED)

@@ -212,3 +212,15 @@ def test_the_past_is_asked_for_once_and_of_all_together(house: House) -> None:
     house.prometheus.asked.clear()
     house.receiver.worker.assess(at(73))
     assert not [query for query in house.prometheus.asked if "users_unable" in query and "core-1" not in query]
+
+
+def test_what_was_told_while_the_receiver_was_away_counts(house: House) -> None:
+    house.tell(lambda minute: USERS if 20 <= minute < 40 else 100 if 0 <= minute < 70 else 0)
+    assert told(house.hears(3))[1:3] == (100, True)
+    assert told(house.at(66)) == ("major", USERS, True, "direct")
+
+
+def test_what_was_not_told_while_the_receiver_was_away_is_not_known(house: House) -> None:
+    house.tell(lambda minute: 100 if 0 <= minute < 70 else 0, away=range(4, 70))
+    assert told(house.hears(3))[1:3] == (100, True)
+    assert (house.at(72)["verdict"], house.bounds()) == ("indeterminate", (100, 200_000))
