@@ -31,7 +31,7 @@ from receiver.observation.slots import floor
 from receiver.observation.topology import Found
 from receiver.observation.trend import Trends
 from receiver.observation.users import UsersObserved
-from receiver.observation.users_past import Past, Wanted
+from receiver.observation.users_past import LEFT_FOR_LATER, Past, Wanted
 
 FAULTS = Counter("art58_incident_faults_total", "Incidents and questions left out of a tick by a fault of the receiver")
 
@@ -76,6 +76,7 @@ class Observer:
         self._qualities = Qualities(prometheus, self._histories, calendar)
         self._trends = Trends(prometheus)
         self._untold: dict[tuple[str, tuple[str | None, ...], datetime], Past] = {}
+        self._later: dict[tuple[str, str], datetime] = {}
 
     def ask(
         self,
@@ -108,6 +109,8 @@ class Observer:
         growing = _or_else(unchanged, partial(self._trends.observe, _whose_users_may_grow(impacts), now, are_all=are_all))
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
         below, uncounted = self._below(impacts, observed)
+        if are_all:
+            self._later = {impact.key: left for impact in impacts if (left := self._later.get(impact.key))}
         nowhere: dict[tuple[str, str], Past] = {}
         past = _or_else(nowhere, partial(self._past, impacts, observed, below, away_since, now))
         return {
@@ -184,7 +187,9 @@ class Observer:
         """What was told in the time in which nobody measured the users, of those of whom that was long."""
         wanted: dict[tuple[str, str], Wanted] = {}
         for impact in impacts:
-            since, until = _unmeasured_since(impact, away_since), impact.restored_at or now
+            # what was left at the tick before may have been measured there for the first time
+            since = min(filter(None, (_unmeasured_since(impact, away_since), self._later.pop(impact.key, None))), default=None)
+            until = impact.restored_at or now
             if since is None or until - since <= SHORT_GAP:
                 continue
             told = users_past.told_now(impact.service, observed[impact.service.name], impact.hit)
@@ -196,6 +201,7 @@ class Observer:
         self._untold |= {(one.service, one.units, one.since): past for one, past in looked.items() if _is_untold(past)}
         every |= looked
         found = {key: every[one] for key, one in wanted.items()}
+        self._later |= {key: one.since for key, one in wanted.items() if found[key].problem == LEFT_FOR_LATER}
         unsure = {key for key, past in found.items() if past.until == now and (past.problem or past.unseen > SHORT_GAP)}
         return found | self._down(wanted, unsure, found)
 

@@ -26,11 +26,11 @@ STEPS = (
 )
 """So far back, how far the moments are apart. Prometheus shows a sample for five minutes: with more some would not be seen."""
 
-MOST_TOGETHER = 20_000
+MOST_TOGETHER = 50_000
 """Moments times equipment in one query. There are up to nine series of each, and 22 bytes of the answer for each value."""
 
-MOST_QUERIES = 6
-"""At one tick; what is left is asked at the next."""
+MOST_QUERIES = 2
+"""At one tick, if the first of the batches needs no more; what is left is asked at the next."""
 
 LEFT_FOR_LATER = "so much of the past is to be asked for at once that this is asked at a later tick"
 

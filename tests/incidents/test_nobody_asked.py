@@ -10,6 +10,7 @@ import pytest
 from receiver.catalogue import Catalogue, Service
 from receiver.delivery.plan import Route
 from receiver.model import Assessment
+from receiver.observation import users_past
 from receiver.storage import incidents as store
 from tests.fakes.memory import MemoryTarget
 from tests.fakes.prometheus import FakePrometheus
@@ -205,13 +206,18 @@ def test_a_gap_of_which_nothing_is_known_is_not_filled_by_a_later_zero(house: Ho
     assert (house.at(72)["verdict"], house.bounds()) == ("indeterminate", (100, 200_000))
 
 
-def test_the_past_is_asked_for_once_and_of_all_together(house: House) -> None:
-    house._set(72)
+def test_the_past_of_many_is_asked_for_once_and_together(house: House) -> None:
     units = [f"core-{n}" for n in range(2, 30)]
-    take_in(house.receiver, [alert(0, service="relay", equipment=unit) for unit in ["core-1", *units]])
+    for unit in units:
+        house.prometheus.holds("art58:users_unable", 20, service="relay", equipment=unit)
+    house._set(72)
     house.prometheus.asked.clear()
-    house.receiver.worker.assess(at(73))
-    assert not [query for query in house.prometheus.asked if "users_unable" in query and "core-1" not in query]
+    take_in(house.receiver, [alert(0, service="relay", equipment=unit) for unit in ["core-1", *units]])
+    # of each instant and of the past
+    assert sum(query.startswith('{__name__=~"art58:calls|') for query in house.prometheus.asked) == 2
+    house.prometheus.asked.clear()
+    house.receiver.assess_at(at(73))
+    assert sum(query.startswith('{__name__=~"art58:calls|') for query in house.prometheus.asked) == 1
 
 
 def test_what_was_told_while_the_receiver_was_away_counts(house: House) -> None:
@@ -224,3 +230,17 @@ def test_what_was_not_told_while_the_receiver_was_away_is_not_known(house: House
     house.tell(lambda minute: 100 if 0 <= minute < 70 else 0, away=range(4, 70))
     assert told(house.hears(3))[1:3] == (100, True)
     assert (house.at(72)["verdict"], house.bounds()) == ("indeterminate", (100, 200_000))
+
+
+def test_what_was_too_much_to_be_asked_at_once_is_asked_at_the_next_ticks(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users_past, "MOST_TOGETHER", 1)
+    house.tell(lambda minute: USERS if 0 <= minute < 40 else 10, up=lambda minute: minute < 0)
+    for name, value in house._its.items():
+        points = [(at(minute).timestamp(), float(value(minute))) for minute in range(-30, 200)]
+        house.prometheus.remembers(name, *points, **house._labels(name) | {"equipment": "core-2"})
+        house.prometheus.holds(name, value(50), **house._labels(name) | {"equipment": "core-2"})
+    house._set(50)
+    take_in(house.receiver, [alert(0, service="relay"), alert(0, service="relay", equipment="core-2")])
+    for _ in range(2):
+        house.receiver.assess_at(at(50))
+    assert {impact["affected_users"] for one in house.receiver.incidents() for impact in one["impacts"]} == {USERS}
