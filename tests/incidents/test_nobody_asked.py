@@ -234,6 +234,7 @@ def test_what_was_not_told_while_the_receiver_was_away_is_not_known(house: House
 
 def test_what_was_too_much_to_be_asked_at_once_is_asked_at_the_next_ticks(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users_past, "MOST_TOGETHER", 1)
+    monkeypatch.setattr(users_past, "MOST_QUERIES", 1)
     house.tell(lambda minute: USERS if 0 <= minute < 40 else 10, up=lambda minute: minute < 0)
     for name, value in house._its.items():
         points = [(at(minute).timestamp(), float(value(minute))) for minute in range(-30, 200)]

@@ -51,6 +51,7 @@ def history() -> str:
         for prefecture in ("tokyo", "chiba"):
             its["art58:users_unable", (("service", "voice"), ("equipment", "core-1"), ("prefecture", prefecture))] = hit
         its["art58:users_unable", (("service", "voice"), ("equipment", HOSTILE))] = 3
+        its["art58:users_under_equipment", (("service", "voice"), ("equipment", "silent"))] = 9
         if not 5 <= minute < 70:
             its["art58:users_unable", (("service", "voice"), ("equipment", "silent"))] = 0
         for (name, labels), value in its.items():
@@ -109,9 +110,16 @@ def test_only_the_time_that_is_asked_for_counts(real: Prometheus) -> None:
 
 
 def test_time_of_which_nothing_is_told_is_unseen(real: Prometheus) -> None:
-    # the last sample, of 12:04, is shown for five minutes
+    # the last sample is shown for five minutes
     assert past(real, wanted("voice", "silent")).unseen == timedelta(minutes=60)
     assert past(real, wanted("voice", "nobody")).unseen == timedelta(minutes=79)
+
+
+def test_the_moment_is_told_at_which_a_series_broke_off(real: Prometheus) -> None:
+    found = past(real, wanted("voice", "silent"))
+    broken = [at for at, observed in found.moments if observed.reading("unable", "silent") is None]
+    assert broken == [T0 + timedelta(minutes=10)]  # the last sample, of 12:04, was shown until then
+    assert all(observed.reading("under_equipment", "silent") for _, observed in found.moments)
 
 
 def test_own_promql_is_asked_for_those_that_are_hit_only(real: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
