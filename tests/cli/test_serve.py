@@ -142,7 +142,7 @@ def test_if_gunicorn_is_killed_so_are_those_that_take_in_requests_that_the_next_
         master, *takers = until(lambda: whole_web(served))
         begun(served, line)
         os.kill(master, signal.SIGKILL)
-        until(lambda: not set(takers) & set(served.processes("web")), 5)
+        until(lambda: not set(takers) & set(served.processes("web")), 9)
         assert line.recv(100) == b""
         until(lambda: answers(served))
 
