@@ -4,6 +4,7 @@ starves the other; this one loads what they need and forks them, forks again wha
 It opens no store, calls nobody and has no thread: a process forked from it begins like a new one, in a tenth of the memory.
 """
 
+import fcntl
 import gc
 import os
 import shutil
@@ -28,6 +29,10 @@ AGAIN_SECONDS = 1
 """A part that died is started again so much later: one that dies at once must not keep a core busy."""
 STORE_SECONDS = 2
 """How often a store that is not available is tried again."""
+HELD_SECONDS = 2
+"""How long the data folder is waited for: the processes of a receiver that was killed are gone by then."""
+_IN_USE = "another art58 serve works in the same data_dir: stop it, or name another folder for this one"
+_NO_FOLDER = "data_dir cannot be used: name a folder that can be made and written, or give this user the right to"
 _NOT_AVAILABLE = 75
 """Exit code of the process that brings the store to this version: try again."""
 
@@ -47,7 +52,23 @@ def serve(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, .
             error=why,
         )
         return 1
-    _share_metrics(settings.metrics_dir)
+    try:
+        held = _hold(settings)
+        _share_metrics(settings.metrics_dir)
+    except BlockingIOError:
+        log.error(_IN_USE, file=str(config), key="data_dir", data_dir=settings.data_dir)
+        return 1
+    except OSError as error:
+        log.error(_NO_FOLDER, file=str(config), key="data_dir", data_dir=settings.data_dir, error=str(error))
+        return 1
+    try:
+        return _run(settings, catalogue, rulebooks, clock)
+    finally:
+        os.close(held)
+
+
+def _run(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ...], clock: Clock) -> int:
+    """Bring the store to this version, then run web and worker; the exit code."""
     migrating = processes.fork(lambda: _migrate(settings))
     # it takes about as long as bringing the store to this version, and is not to be done in each process again
     from receiver.cli import parts
@@ -71,6 +92,29 @@ def _not_free(settings: Settings) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None
+
+
+def _hold(settings: Settings) -> int:
+    """Hold the data folder, so that no other `art58 serve` takes our metrics away or judges beside us; what to close.
+
+    Raises BlockingIOError where another one holds it and goes on doing so, OSError where there can be no such folder.
+    """
+    folder = settings.metrics_dir.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    deadline = time.monotonic() + HELD_SECONDS
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(held)
+                raise
+            time.sleep(0.05)
+        except OSError:  # a file system without locks
+            return held
+        else:
+            return held
 
 
 def _share_metrics(folder: Path) -> None:

@@ -72,6 +72,25 @@ def test_where_the_port_is_taken_it_says_what_to_do_and_leaves_the_running_one_a
     assert 'outcome="stored"' in running.request("GET", "/metrics")[1]
 
 
+def test_a_second_one_in_the_same_data_folder_is_refused_and_leaves_the_running_one_its_metrics(running: Served) -> None:
+    second = Served(running.folder)
+    second.token = running.token
+    second.config = running.folder / "elsewhere.yaml"
+    second.start()
+    assert second.wait(30) == 1
+    assert "key=data_dir" in second.log
+    assert running.request("POST", "/webhook/alertmanager", BODY)[0] == 200
+    assert 'outcome="stored"' in running.request("GET", "/metrics")[1]
+
+
+def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    served = Served(tmp_path / "receiver", data_dir="/proc/nowhere")
+    served.start()
+    assert served.wait(30) == 1
+    assert "key=data_dir" in served.log
+    assert "Traceback" not in served.log
+
+
 def begun(served: Served, line: socket.socket) -> None:
     """Have a webhook in flight on that line: it has begun and waits for the body."""
     head = f"POST /webhook/alertmanager HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.token}\r\n"
