@@ -114,7 +114,7 @@ def migrate(file: Path, to: str | None, *, is_agreed: bool) -> None:
             lost = [(change, loss) for change in changes for loss in change.losses()]
             for change, loss in lost:
                 click.echo(f"{change.address}: going down to {wanted} loses {loss}", err=True)
-            if lost and not is_agreed and not click.confirm("Go down and lose this?", err=True):
+            if lost and not is_agreed and not _agrees():
                 raise Refused("nothing was changed")
             for change in changes:
                 change.make()
@@ -124,6 +124,13 @@ def migrate(file: Path, to: str | None, *, is_agreed: bool) -> None:
                 click.echo(_done(change))
     except Refused as refused:
         _end(str(refused))
+
+
+def _agrees() -> bool:
+    try:
+        return click.confirm("Go down and lose this?", err=True)
+    except click.Abort:
+        raise Refused("\nnobody answered: nothing was changed. Where nobody can be asked: --yes") from None
 
 
 def _done(change: altering.Change) -> str:
@@ -192,13 +199,17 @@ def _opened(settings: Settings, *, is_made: bool = True) -> Iterator[Database]:
     shown = address(settings.database)
     if path and not is_made and not path.is_file():
         raise Refused(f"{shown}: there is no store yet. Make it: art58 db migrate, or start the receiver")
-    database = Database.of(settings)
+    try:
+        database = Database.of(settings)
+    except OSError as error:
+        raise Refused(f"{shown}: its folder cannot be made: {error}. {_OF_FILE}") from None
     try:
         yield database
     except InUse as error:
         raise Refused(str(error)) from None
     except Gone as error:
-        raise Refused(f"{error}. {_OF_FILE if path else _OF_SERVER}") from None
+        is_file = str(error).startswith("sqlite")  # of two that are open it may be the other one
+        raise Refused(f"{error}. {_OF_FILE if is_file else _OF_SERVER}") from None
     except Newer as error:
         raise Refused(f"{shown}: {error}") from None
     except StoreUnavailable as error:

@@ -467,6 +467,14 @@ def _postgresql_complaints(url: str) -> Iterator[Complaint]:
         yield ("database_url",), "holds a password", "Take it out, and name the place where it lies: database_password: {file: …}"
     elif not has_place or len(parts.path) < 2 or parts.fragment or re.search(r"\s", url):
         yield ("database_url",), "names no host or no database", cure
+    elif unknown := options.keys() - _libpq_options():
+        yield ("database_url",), f"has an option that libpq does not know: {', '.join(sorted(unknown))}", "Mend its name after ?"
+
+
+def _libpq_options() -> set[str]:
+    from psycopg import pq  # only here, for who has SQLite never needs it
+
+    return {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
 
 
 def _grafana_complaints(settings: Settings) -> list[Complaint]:

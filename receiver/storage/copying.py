@@ -87,7 +87,10 @@ def _place(database: Database) -> str:
 
 def _refuse_other_tables(connection: Connection) -> None:
     if (revision := schema.there(connection)) != schema.wanted():
-        schema.order(revision)  # of a newer version it says so
+        try:
+            schema.order(revision)
+        except schema.Newer as newer:
+            raise NotCopied(f"the source is of a newer version: {newer}") from None
         raise NotCopied(f"the source has tables of revision {revision}, and {schema.wanted()} is wanted. First: art58 db migrate")
 
 

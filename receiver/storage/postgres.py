@@ -150,7 +150,8 @@ class Postgres:
             raise StoreUnavailable(f"the store cannot be {done}: its password: {error}") from None
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
-            if isinstance(error, _OUR_FAULTS) and state not in _OPERATORS_FAULTS:
+            is_connecting = error.statement is None and state is None  # what stands in the address is wrong
+            if isinstance(error, _OUR_FAULTS) and state not in _OPERATORS_FAULTS and not is_connecting:
                 raise
             if state == _READ_ONLY or error.connection_invalidated:
                 self.engine.dispose()  # another server may be the primary by now

@@ -137,6 +137,18 @@ def test_an_unreachable_server_is_told_with_its_address_and_what_to_do(tmp_path:
         assert "secret-of-the-base" not in answer.output
 
 
+def test_an_option_that_libpq_does_not_know_is_refused_without_its_value(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, "postgresql://art58@127.0.0.1:9/art58?pasword=typed-by-mistake")
+    answer = keeper("status")
+    assert (answer.exit_code, "libpq does not know: pasword" in answer.output) == (1, True)
+    assert "typed-by-mistake" not in answer.output
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    answer = Keeper(tmp_path, None, data_dir="/proc/nowhere")("migrate")
+    assert (answer.exit_code, "/proc/nowhere/art58.db: its folder cannot be made" in answer.output) == (1, True)
+
+
 def test_a_password_is_never_shown(postgres: PostgresServer, tmp_path: Path) -> None:
     name = postgres.url().rpartition("/")[2]
     postgres.execute(f"GRANT ALL ON DATABASE {name} TO keeper")
@@ -184,6 +196,14 @@ def test_down_tells_what_it_loses_and_asks(keeper: Keeper, database: Database) -
     assert keeper.status()["rows"]["notifications"] == 2
 
 
+def test_down_where_nobody_can_answer_changes_nothing_and_says_how_to_go_on(keeper: Keeper, database: Database) -> None:
+    fill(database)
+    database.close()
+    answer = keeper("migrate", "--to", REVISIONS[0], input="")
+    assert (answer.exit_code, "--yes" in answer.stderr) == (1, True)
+    assert keeper.status()["ok"]
+
+
 def test_down_to_nothing_without_asking_loses_every_table_and_says_so(keeper: Keeper, database: Database) -> None:
     fill(database)
     database.close()
@@ -219,3 +239,18 @@ def test_down_is_refused_while_a_receiver_runs(keeper: Keeper, each_store: str) 
 def test_a_revision_that_nobody_knows_is_a_wrong_call(keeper: Keeper) -> None:
     answer = keeper("migrate", "--to", "0x")
     assert (answer.exit_code, "It knows base, 0001" in answer.stderr) == (2, True)
+
+
+def test_a_copy_tells_which_of_the_two_stores_is_at_fault(keeper: Keeper, database: Database, tmp_path: Path) -> None:
+    database.close()
+    (tmp_path / "broken" / "data").mkdir(parents=True)
+    broken = Keeper(tmp_path / "broken", None)
+    (tmp_path / "broken" / "data" / "art58.db").write_text("this is no database")
+    answer = broken("copy", "--to", str(keeper.config))
+    assert (answer.exit_code, "broken/data/art58.db: file is not a database. Check the file" in answer.stderr) == (1, True)
+    newer = Keeper(tmp_path / "newer", None)
+    assert newer("migrate").exit_code == 0
+    with closing(newer.opened()) as source, source.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
+    answer = newer("copy", "--to", str(keeper.config))
+    assert (answer.exit_code, answer.stderr.startswith("the source is of a newer version")) == (1, True)
