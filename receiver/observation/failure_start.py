@@ -4,8 +4,8 @@ The last two are reset when Prometheus restarts, so the series comes first; the 
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -24,6 +24,11 @@ With it, of how much equipment a query asks: scraped every 15 s, a sample is 22 
 
 MOST_QUERIES = 30
 """For one expression at one tick; what is left is asked at the next. Thousands that failed days ago shall not hold up a tick."""
+
+MOST_NAMES, MOST_ALERTS = 10_000, 50_000
+"""Of how much equipment, and with how many alerts on it, ALERTS_FOR_STATE is asked at once: with 500 bytes each, 24 MiB. The alerts
+of the whole network under the same names may be more than one answer may hold.
+"""
 
 LONGEST_FOR = timedelta(days=365)
 """No alert has been active for longer."""
@@ -180,7 +185,11 @@ def _active_since(prometheus: Prometheus, group: list[Asked]) -> dict[str, list[
         for alert in one.alerts:
             for label in alert.labels.items():
                 holders[label].append((one.incident_id, alert))
-    for sample in prometheus.instant(f"ALERTS_FOR_STATE{{alertname=~{any_of(names)}}}"):
+    named_by = group[0].equipment_label
+    # an alert has all labels of its series: that of one on other equipment would fit none of these
+    on = Counter(alert.labels.get(named_by, "") for one in group for alert in one.alerts) | Counter({"": 1})
+    queries = (f"ALERTS_FOR_STATE{{alertname=~{any_of(names)},{named_by}=~{any_of(its)}}}" for its in _portions(on))
+    for sample in (sample for query in queries for sample in prometheus.instant(query)):
         # its value is the time: one that is far off is none
         if not sample.at - LONGEST_FOR.total_seconds() <= sample.value <= sample.at:
             continue
@@ -191,6 +200,19 @@ def _active_since(prometheus: Prometheus, group: list[Asked]) -> dict[str, list[
         for id_ in {id_ for id_, alert in holding if labels.items() <= alert.labels.items()}:
             found[id_].append(_moment(sample.value))
     return found
+
+
+def _portions(on: Mapping[str, int]) -> Iterator[list[str]]:
+    """The equipment (alerts by name), so much at once as may be asked for."""
+    names: list[str] = []
+    alerts = 0
+    for name, number in sorted(on.items()):
+        if names and (len(names) == MOST_NAMES or alerts + number > MOST_ALERTS):
+            yield names
+            names, alerts = [], 0
+        names.append(name)
+        alerts += number
+    yield names
 
 
 def _moment(seconds: float) -> datetime:

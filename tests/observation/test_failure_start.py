@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from receiver.model import Alert
 from receiver.observation import failure_start
 from receiver.observation.failure_start import LOOK_BACK, MOST_QUERIES, Asked
-from receiver.observation.prometheus import Prometheus, QueryFailed, Series
+from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, Series
 from receiver.settings import PrometheusSettings
 from tests.fakes.prometheus import FakePrometheus
 
@@ -168,3 +168,51 @@ def test_with_nothing_to_settle_nothing_is_asked(fake: FakePrometheus) -> None:
     assert failure_start.find(prometheus, [], NOW) == {}
     prometheus.close()
     assert fake.asked == []
+
+
+class Firing:
+    """A Prometheus that tells of ALERTS_FOR_STATE as it is picked by equipment; how many series it told of at each question."""
+
+    def __init__(self, *series: dict[str, str]) -> None:
+        self._series = series
+        self.told: list[int] = []
+
+    def raw(self, query: str, at: datetime) -> list[Series]:
+        return []
+
+    def instant(self, query: str) -> list[Sample]:
+        pattern = json.loads(query.partition("equipment=~")[2].removesuffix("}"))
+        wanted = set(pattern.split("|"))
+        found = [Sample(labels, NOW.timestamp(), NOW.timestamp() - 60) for labels in self._series]
+        told = [sample for sample in found if sample.labels.get("equipment", "") in wanted]
+        self.told.append(len(told))
+        return told
+
+
+def firing(equipment: str, parts: int, **external: str) -> tuple[Asked, list[dict[str, str]]]:
+    """An incident of so many alerts, and the series of these."""
+    series = [{"alertname": "Down", "equipment": equipment, "part": str(part)} for part in range(parts)]
+    alerts = tuple(Alert("alertmanager", "f", NOW, None, labels | external, {}, "") for labels in series)
+    return Asked(equipment, equipment, "equipment", None, alerts), series
+
+
+def test_the_alerts_of_a_large_network_are_asked_for_in_portions_and_no_start_is_missed() -> None:
+    together = [firing(name, 30) for name in names(4_000)]
+    prometheus = Firing(*(labels for _, series in together for labels in series))
+    found = failure_start.find(prometheus, [one for one, _ in together], NOW)  # type: ignore[arg-type]
+    assert {start.at for start in found.values()} == {NOW - timedelta(minutes=1)}
+    assert (len(found), sum(prometheus.told), len(prometheus.told)) == (4_000, 120_000, 3)
+    assert max(prometheus.told) <= failure_start.MOST_ALERTS
+
+
+def test_of_alerts_on_other_equipment_nothing_is_read() -> None:
+    (mine, its), (_, others) = firing("olt-1", 2), firing("olt-2", 50)
+    prometheus = Firing(*its, *others)
+    assert find(prometheus, mine)["olt-1"].basis == "alerts_for_state"  # type: ignore[arg-type]
+    assert prometheus.told == [2]
+
+
+def test_a_series_without_the_equipment_is_found_where_the_alert_has_it_from_elsewhere() -> None:
+    alert = Alert("alertmanager", "f", NOW, None, {"alertname": "Down", "equipment": "olt-1"}, {}, "")
+    start = find(Firing({"alertname": "Down"}), Asked("one", "olt-1", "equipment", None, (alert,)))["one"]  # type: ignore[arg-type]
+    assert (start.at, start.basis) == (NOW - timedelta(minutes=1), "alerts_for_state")
