@@ -50,6 +50,7 @@ bench: .venv/dev .peers/tools .peers/postgres ## the intake against a bare Flask
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.tick
 	$(BIN)/python -m benchmarks.topology
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.forecast
 	$(BIN)/python -m benchmarks.backtest
 	$(BIN)/python -m benchmarks.faults

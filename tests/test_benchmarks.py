@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from markupsafe import escape
 
-from benchmarks import endurance, faults, secrets_told
+from benchmarks import capacity, endurance, faults, secrets_told
 from receiver.delivery.plan import Route
 from receiver.storage.database import Database
 
@@ -84,6 +84,27 @@ def test_deriving_costs_no_more_statements_for_more_alerts_and_is_told_for_each_
 def test_a_tree_of_much_equipment_is_totalled_by_queries_in_batches() -> None:
     figures = measured("topology", "--rounds", "1", "--size", "400")
     assert all(figures[f"seconds_{case}_400"] > 0 for case in ("whole", "part"))
+
+
+def test_what_growth_costs_is_measured_and_the_first_limit_of_each_size_is_told() -> None:
+    living = ("--living", "20", "--living", "100")
+    figures = measured("growth", "--requests", "100", "--groups", "10", "--units", "400", "--answer-mib", "0.5", *living)
+    names = ("us_request_1", "bare_us_request_1", "us_event", "us_delivery", "us_poll", "bytes_alert", "bytes_assessment")
+    assert all(figures[name] > 0 for name in (*names, "tick_ms_100", "units_s_400", "most_alerts_range"))
+    assert figures["queries"] <= 10
+    assert len([name for name in figures if name.startswith("first_") and name.endswith(" %")]) == 6
+
+
+def load(**shares: float) -> capacity.Load:
+    """What asks for little of everything but for these."""
+    little = dict.fromkeys(("living", "alerts_s", "intake", "deriving", "tick", "memory", "answer", "disk_mib"), 0.1)
+    return capacity.Load(**little | shares)
+
+
+def test_more_receivers_take_in_more_but_judge_no_faster() -> None:
+    assert load(intake=0.9).first() == ("intake", 0.9)
+    assert load(intake=0.9, memory=0.4).first(3) == ("memory", 0.4)
+    assert load(deriving=0.5, tick=0.75).first(3) == load(deriving=0.5, tick=0.75).first() == ("deriving + tick", 1.25)
 
 
 def test_the_forecast_is_scored_beside_what_anybody_could_foretell() -> None:
