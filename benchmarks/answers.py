@@ -1,11 +1,9 @@
 """A Prometheus that fires so many alerts as it is told: what it says of ALERTS_FOR_STATE, and of ALERTS over four minutes."""
 
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
 
+from benchmarks.stand_in import Handler, StandIn
 from receiver.observation.prometheus import Prometheus, QueryFailed
 
 LABELS = (
@@ -17,12 +15,7 @@ EVERY, SAMPLES = 15, 16
 _HEAD, _TAIL = b'{"status":"success","data":{"resultType":"%s","result":[', b"]}}"
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Who has read enough closes the connection."""
-
-
-class Answers:
+class Answers(StandIn):
     """`series` alerts fire, with seven labels each."""
 
     def __init__(self) -> None:
@@ -30,32 +23,11 @@ class Answers:
         self._at = datetime.now(UTC).timestamp()
         answers = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+        class OwnHandler(Handler):
+            def answer(self, body: bytes) -> bytes:
+                return answers._answer("ALERTS_FOR_STATE" if b"ALERTS_FOR_STATE" in body else "ALERTS")
 
-            def do_POST(self) -> None:
-                asked = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = answers._answer("ALERTS_FOR_STATE" if b"ALERTS_FOR_STATE" in asked else "ALERTS")
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(OwnHandler)
 
     def questions(self, prometheus: Prometheus) -> dict[str, Callable[[], int | None]]:
         """How many series came, by what is asked for; None: the answer was refused."""

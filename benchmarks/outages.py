@@ -3,15 +3,13 @@ real one does, and has no rules of its own (of ALERTS it knows nothing).
 """
 
 import re
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
 from urllib.parse import parse_qs
 
 import msgspec
+
+from benchmarks.stand_in import Handler, StandIn
 
 SCRAPE_SECONDS = 15
 _NAMED = re.compile(r'equipment=~?"([^"]*)"')
@@ -41,14 +39,7 @@ _NOW: dict[str, Callable[[Unit, bool], float]] = {
 }
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever asked was killed meanwhile, and that is no fault."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class Outages:
+class Outages(StandIn):
     """`units` by name, changed by the measurement as it goes. `clock` is its own (Unix seconds)."""
 
     def __init__(self, units: Iterable[Unit] = (), clock: Callable[[], float] = time.time) -> None:
@@ -57,47 +48,15 @@ class Outages:
         self._clock = clock
         outages = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1
-            disable_nagle_algorithm = True
-
-            def do_POST(self) -> None:
-                length = int(self.headers["Content-Length"])
-                text = self.rfile.read(length)
-                if len(text) < length:
-                    return  # whoever asks was killed meanwhile
-                form = parse_qs(text.decode())
-                self._give(200, outages._answer({name: values[0] for name, values in form.items()}))
-
-            def do_GET(self) -> None:
-                self._give(404, b'{"status":"error","error":"not found"}')
-
-            def _give(self, status: int, answer: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+        class OwnHandler(Handler):
+            def answer(self, body: bytes) -> bytes:
+                form = parse_qs(body.decode())
+                return outages._answer({name: values[0] for name, values in form.items()})
 
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return super().date_time_string(outages._clock() if timestamp is None else timestamp)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(OwnHandler)
 
     def _answer(self, form: dict[str, str]) -> bytes:
         self.asked += 1

@@ -1,17 +1,17 @@
 """A Prometheus that has its answers ready: every query gets the whole vector of its metric at once, whatever its braces ask for."""
 
 import json
-import threading
 from collections.abc import Sequence
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote_to_bytes
+
+from benchmarks.stand_in import Handler, StandIn
 
 _HEAD, _TAIL = b'{"status":"success","data":{"resultType":"vector","result":[', b"]}}"
 
 
-class Vectors:
+class Vectors(StandIn):
     """Series of so much equipment, each under one of the services by turns, all down. `asked`: the bodies of the requests."""
 
     def __init__(self, size: int, services: Sequence[str]) -> None:
@@ -21,36 +21,12 @@ class Vectors:
         self.asked: list[bytes] = []
         vectors = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1
-            disable_nagle_algorithm = True
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+        class OwnHandler(Handler):
+            def answer(self, body: bytes) -> bytes:
                 vectors.asked.append(body)
-                answer = vectors._answer_to(body, over_time=self.path.endswith("query_range"))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                return vectors._answer_to(body, over_time=self.path.endswith("query_range"))
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(OwnHandler)
 
     def set(self, number: int, now: datetime) -> None:
         """The answers of this tick: of a tenth of the equipment the users have risen since the tick before."""

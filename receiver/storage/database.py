@@ -119,6 +119,7 @@ class Database:
                 line.executemany(statement, (in_its_form(row) for row in rows))
                 line.commit()
             except BaseException:
+                # whatever it was, a transaction may be left open in it
                 self._line.invalidate()
                 self._line = None
                 raise
