@@ -184,7 +184,9 @@ def test_what_alertmanager_inhibits_or_silences_is_found_and_what_inhibits_is_of
             assert not house.told("equipment", "silenced")
             house.work_until("one incident", lambda: house.incident("inhibiting", "inhibited"))
             learnt = {a.labels["equipment"]: a.learnt for a in house.alerts(house.incident("inhibited"))}
-            assert learnt == {"inhibiting": "webhook", "inhibited": "alertmanager_api"}
+            # the inhibiting one is told by webhook, too: whichever comes first
+            assert learnt["inhibited"] == "alertmanager_api"
+            assert learnt.keys() == {"inhibiting", "inhibited"}
             site.plant.down.clear()
             house.work_until("the end", lambda: house.is_("closed", "inhibited") and house.is_("closed", "silenced"))
             house.is_as_prometheus_tells("silenced")
