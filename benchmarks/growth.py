@@ -33,7 +33,7 @@ from receiver.delivery.dispatcher import Dispatcher
 from receiver.delivery.plan import Route
 from receiver.delivery.targets.directory import TicketDirectory
 from receiver.incidents.ask import Observer
-from receiver.incidents.tick import Known
+from receiver.incidents.known import Known
 from receiver.incidents.tick import tick as run_tick
 from receiver.law import deadlines
 from receiver.law.rulebook import shipped

@@ -19,8 +19,9 @@ from receiver.delivery.plan import Route, plan
 from receiver.delivery.targets import Target
 from receiver.incidents.ask import FAULTS, Observer
 from receiver.incidents.derive import derive_waiting
+from receiver.incidents.known import Known
 from receiver.incidents.reconcile import Reconciler, cut_short
-from receiver.incidents.tick import Known, Only, tick
+from receiver.incidents.tick import Only, tick
 from receiver.law import freshness
 from receiver.law.provisions import in_japan
 from receiver.law.rulebook import Rulebook

@@ -76,7 +76,7 @@ class Observer:
         self._qualities = Qualities(prometheus, self._histories, calendar)
         self._trends = Trends(prometheus)
         self._untold: dict[tuple[str, tuple[str | None, ...], datetime], Past] = {}
-        self._later: dict[tuple[str, str], datetime] = {}
+        self.left_for_later: dict[tuple[str, str], datetime] = {}
 
     def ask(
         self,
@@ -110,7 +110,7 @@ class Observer:
         # last: after a time-out nothing more is asked of an address in this tick, and this may be the heaviest question
         below, uncounted = self._below(impacts, observed)
         if are_all:
-            self._later = {impact.key: left for impact in impacts if (left := self._later.get(impact.key))}
+            self.left_for_later = {impact.key: left for impact in impacts if (left := self.left_for_later.get(impact.key))}
         nowhere: dict[tuple[str, str], Past] = {}
         past = _or_else(nowhere, partial(self._past, impacts, observed, below, away_since, now))
         return {
@@ -188,7 +188,9 @@ class Observer:
         wanted: dict[tuple[str, str], Wanted] = {}
         for impact in impacts:
             # what was left at the tick before may have been measured there for the first time
-            since = min(filter(None, (_unmeasured_since(impact, away_since), self._later.pop(impact.key, None))), default=None)
+            since = min(
+                filter(None, (_unmeasured_since(impact, away_since), self.left_for_later.pop(impact.key, None))), default=None
+            )
             until = impact.restored_at or now
             if since is None or until - since <= SHORT_GAP:
                 continue
@@ -201,7 +203,7 @@ class Observer:
         self._untold |= {(one.service, one.units, one.since): past for one, past in looked.items() if _is_untold(past)}
         every |= looked
         found = {key: every[one] for key, one in wanted.items()}
-        self._later |= {key: one.since for key, one in wanted.items() if found[key].problem == LEFT_FOR_LATER}
+        self.left_for_later |= {key: one.since for key, one in wanted.items() if found[key].problem == LEFT_FOR_LATER}
         unsure = {key for key, past in found.items() if past.until == now and (past.problem or past.unseen > SHORT_GAP)}
         return found | self._down(wanted, unsure, found)
 

@@ -76,6 +76,21 @@ class Told(msgspec.Struct, frozen=True):
     uncounted: tuple[str, ...] = ()
     past: Past | None = None
 
+    @property
+    def figures(self) -> tuple[object, ...] | None:
+        """What it tells without when that was sampled: two that are alike make one judgement of an outage that goes on.
+
+        None where they may not: something could not be asked, or is told of a time that grows.
+        """
+        answers = self.observed.answers.values()
+        problem = self.quality.problem if self.quality else None
+        if self.traffic or self.trend or self.past or problem or any(answer.problem for answer in answers):
+            return None
+        readings = (self.observed.reading(question, *self.units) for question in self.observed.answers)
+        told = tuple((reading.value, reading.unit) if reading else None for reading in readings)
+        seen = (self.quality.observed, self.quality.all_traffic_down) if self.quality else None
+        return (*told, seen, self.below, self.units, self.uncounted)
+
 
 class _Under(NamedTuple):
     """All users under the failed equipment, those of them who were hit, and how that is known. `whole`: also those under what is

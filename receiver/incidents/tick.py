@@ -15,10 +15,11 @@ import structlog
 from receiver.catalogue import Catalogue
 from receiver.incidents.ask import FAULTS, Impact, Observer
 from receiver.incidents.assess import assess, end_without_service, withdraw
-from receiver.incidents.cases import Case, Cases, Hit, Version, find_end, named
+from receiver.incidents.cases import Case, Hit, Version, find_end, named
 from receiver.incidents.count import Told
 from receiver.incidents.derive import derive_again
 from receiver.incidents.follow import awaits_a_person, follow
+from receiver.incidents.known import Calm, Figures, Known, calm_until, figures_of
 from receiver.incidents.learn import learn_topology
 from receiver.incidents.starts import find_starts
 from receiver.incidents.uncollected import uncollected
@@ -53,46 +54,6 @@ class Ticked(msgspec.Struct, frozen=True):
     next_at: datetime | None
     living: int = 0
     judged: int = 0
-
-
-class Known:
-    """What one tick leaves to the next: what was read, what was judged, and when that will be another judgement by itself.
-
-    It may be thrown away at any time: without it everything is read and judged anew. Not for several threads.
-    """
-
-    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
-        self.cases = Cases(catalogue, timedelta(seconds=settings.hold_seconds))
-        self._judged: dict[str, Version] = {}
-        self._dates: dict[str, list[datetime]] = {}
-
-    def is_due(self, case: Case, now: datetime) -> bool:
-        """Whether something of it is news, or a moment has come on which something hangs."""
-        id_ = case.incident.id
-        return self._judged.get(id_) != case.version or any(date <= now for date in self._dates.get(id_, ()))
-
-    def keep_living(self, cases: list[Case]) -> None:
-        living = {case.incident.id for case in cases}
-        self._judged = {id_: version for id_, version in self._judged.items() if id_ in living}
-        self._dates = {id_: dates for id_, dates in self._dates.items() if id_ in living}
-
-    def keep(self, id_: str, judged: Version | None, dates: list[datetime]) -> None:
-        """Judged when it was so (None: it has to be looked at again), and it will be another one on these dates."""
-        if judged:
-            self._judged[id_] = judged
-        else:
-            self._judged.pop(id_, None)
-        self._dates[id_] = dates
-
-    def living(self) -> int:
-        return len(self._dates)
-
-    def at_its_time(self, now: datetime) -> list[str]:
-        """The ids of those on whose time something hangs that has come."""
-        return [id_ for id_, dates in self._dates.items() if any(date <= now for date in dates)]
-
-    def next_at(self, now: datetime) -> datetime | None:
-        return min((date for dates in self._dates.values() for date in dates if date > now), default=None)
 
 
 @uncollected()
@@ -140,6 +101,9 @@ def tick(
     # not within the transaction: while that lasts, nothing can be taken in
     for case in cases:
         try:
+            figures = figures_of(case, told)
+            if only is None and known.is_calm(case, figures, now):
+                continue
             incident, assessments = _judge(case, catalogue, told, seen, rulebooks, settings, now)
         except Exception:  # whatever it is: a fault in one incident must not stop the clock of all others
             FAULTS.inc()
@@ -148,11 +112,13 @@ def tick(
             continue
         number = max((last.number for last in case.previous.values()), default=0)
         numbered = [msgspec.structs.replace(new, number=number + n) for n, new in enumerate(assessments, start=1)]
-        judged.append(_Judged(case, incident, numbered))
+        judged.append(_Judged(case, incident, numbered, figures))
     stale = _saved(database, [each for each in judged if each.is_news])
     for each in judged:
         dates = _dates(each, timedelta(seconds=settings.candidate_lead_seconds), now)
-        known.keep(each.incident.id, None if each.incident.id in stale else each.version, dates)
+        figures = None if each.is_news else each.figures
+        calm = Calm(figures, now, calm_until(each.incident, rulebooks, now)) if figures else None
+        known.keep(each.incident.id, None if each.incident.id in stale else each.version, dates, calm)
     appended = [new for each in judged if each.incident.id not in stale for new in each.assessments]
     return Ticked(appended, known.next_at(now), living, len(cases))
 
@@ -167,11 +133,12 @@ def _loaded(database: Database, known: Known, now: datetime, only: Only | None) 
 
 
 class _Judged(NamedTuple):
-    """An incident as it stands now, and the new assessments of it."""
+    """An incident as it stands now, the new assessments of it, and by which figures, if these alone make it."""
 
     case: Case
     incident: Incident
     assessments: list[Assessment]
+    figures: Figures | None
 
     @property
     def is_news(self) -> bool:

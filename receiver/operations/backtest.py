@@ -19,8 +19,9 @@ from receiver.catalogue import Catalogue
 from receiver.incidents.ask import Impact, Observer
 from receiver.incidents.count import LATE, Told
 from receiver.incidents.derive import derive_waiting
+from receiver.incidents.known import Known
 from receiver.incidents.learn import LEARNT_ANEW
-from receiver.incidents.tick import Known, Ticked, tick
+from receiver.incidents.tick import Ticked, tick
 from receiver.law.rulebook import Rulebook
 from receiver.model import Conclusion, Incident, Notification
 from receiver.observation.comparable_days import Calendar

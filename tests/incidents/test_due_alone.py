@@ -15,7 +15,8 @@ from sqlalchemy import event
 from receiver import worker as worker_module
 from receiver.incidents import acts
 from receiver.incidents.ask import Observer
-from receiver.incidents.tick import Known, Only, Ticked, tick
+from receiver.incidents.known import Known
+from receiver.incidents.tick import Only, Ticked, tick
 from receiver.law.rulebook import shipped
 from receiver.model import Alert, Caused, Incident, Timed
 from receiver.storage import incidents as store

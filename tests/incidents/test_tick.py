@@ -11,6 +11,7 @@ import pytest
 from receiver.catalogue import Catalogue
 from receiver.delivery.plan import Route
 from receiver.incidents import ask, derive, tick
+from receiver.incidents.known import Known
 from receiver.law.wording import OWN_FAULT
 from receiver.model import Incident
 from receiver.observation.history import Histories
@@ -304,7 +305,7 @@ def test_a_service_taken_out_of_the_catalogue_leaves_no_state_behind(house: Hous
     house.at(60)
     worker, without = house.receiver.worker, Catalogue(SERVICES[1:])
     worker._catalogue = worker._observer.catalogue = without  # as after a restart
-    worker._known = tick.Known(without, house.receiver.settings)
+    worker._known = Known(without, house.receiver.settings)
     take_in(house.receiver, [alert(0, 62)])
     house.at(63)
     closed = house.at(130)
