@@ -109,7 +109,8 @@ class Cases:
         self._catalogue, self._hold = catalogue, hold
         self._read: dict[str, _Read] = {}
         # of labels those on which something hangs, the same ones for all alike
-        self._names = sorted(catalogue.matched | {"alertname", "rulename", "service", "equipment"})
+        of_services = {"alertname", "rulename", "service", *(service.equipment_label for service in catalogue.services)}
+        self._names = sorted(catalogue.matched | of_services | {"equipment"})
         self._labels: dict[tuple[str | None, ...], dict[str, str]] = {}
 
     def forget(self) -> None:

@@ -1,6 +1,8 @@
 """Since when: the starts of failures are looked up in the history of their equipment, and of their alerts."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -19,14 +21,11 @@ def find_starts(database: Database, cases: list[Case], prometheus: Prometheus, n
     Raises StoreUnavailable.
     """
     unsettled = [case for case in cases if not case.incident.start_settled and case.hits and not case.stated.started_at]
-    asked: dict[str, list[failure_start.Asked]] = {}
-    if unsettled:
-        # by all of their labels they are told apart in Prometheus: nothing else hangs on these
-        with database.read() as connection:
-            whole = store.plain_alerts_of(connection, [case.incident.id for case in unsettled])
-        asked = {case.incident.id: _asked(case, whole[case.incident.id]) for case in unsettled if whole[case.incident.id]}
+    asked = {case.incident.id: _asked(case, case.alerts) for case in unsettled if case.alerts}
     # what cannot be told is asked again at the next tick; until then the alerts' own times stand
-    starts = failure_start.find(prometheus, (one for its in asked.values() for one in its), now)
+    starts = failure_start.find(
+        prometheus, (one for its in asked.values() for one in its), now, partial(_whole, database, unsettled)
+    )
     for case in cases:
         incident = case.incident
         if incident.start_basis == "starts_at" and case.alerts:
@@ -45,6 +44,17 @@ def find_starts(database: Database, cases: list[Case], prometheus: Prometheus, n
             at = min(start.at, incident.failure_started_at)
             incident = msgspec.structs.replace(incident, failure_started_at=at, start_basis=start.basis, good_at=start.good_at)
         case.incident = msgspec.structs.replace(incident, start_settled=len(found) == len(its))
+
+
+def _whole(database: Database, cases: list[Case], names: Iterable[str]) -> dict[str, tuple[Alert, ...]]:
+    """The alerts of these questions with all labels: by these they are told apart in Prometheus, nothing else hangs on them."""
+    wanted = set(names)
+    ids = {name.rpartition(" ")[0] for name in wanted}
+    its = {case.incident.id: case for case in cases if case.incident.id in ids}
+    with database.read() as connection:
+        whole = store.plain_alerts_of(connection, its)
+    every = (one for id_, case in its.items() if whole[id_] for one in _asked(case, whole[id_]))
+    return {one.incident_id: one.alerts for one in every if one.incident_id in wanted}
 
 
 def _asked(case: Case, alerts: list[Alert]) -> list[failure_start.Asked]:

@@ -5,7 +5,7 @@ The last two are reset when Prometheus restarts, so the series comes first; the 
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,7 +13,7 @@ import structlog
 
 from receiver.catalogue.inputs import EQUIPMENT_UP
 from receiver.model import Alert, StartBasis
-from receiver.observation.prometheus import Prometheus, QueryFailed, Series, any_of, is_selector, narrowed
+from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, Series, any_of, is_selector, narrowed
 
 LOOK_BACK = ((timedelta(minutes=10), 10_000), (timedelta(hours=2), 500), (timedelta(hours=26), 100), (timedelta(days=8), 12))
 """How far back the series is read: a longer stretch only if the shorter one holds no good sample. All from raw samples. Alerts
@@ -38,8 +38,15 @@ _STEP = "15s"
 log = structlog.get_logger()
 
 
+Whole = Callable[[Iterable[str]], Mapping[str, Iterable[Alert]]]
+"""From the incidents to their alerts with all their labels."""
+
+
 class Asked(msgspec.Struct, frozen=True):
-    """An incident whose start is looked for: what failed (None: not named), under which label and series, and its alerts."""
+    """An incident whose start is looked for: what failed (None: not named), under which label and series, and its alerts.
+
+    Of their labels only alertname and that one are looked at: in a storm most need no more (`Whole`).
+    """
 
     incident_id: str
     equipment: str | None
@@ -61,7 +68,7 @@ class Start(msgspec.Struct, frozen=True):
     good_at: datetime | None = None
 
 
-def find(prometheus: Prometheus, asked: Iterable[Asked], now: datetime) -> dict[str, Start]:
+def find(prometheus: Prometheus, asked: Iterable[Asked], now: datetime, whole: Whole) -> dict[str, Start]:
     """The start of each incident's failure. Those whose questions failed are left out: of them nothing is known but their alerts.
 
     One wrong expression in the catalogue must not hold up the others.
@@ -72,8 +79,10 @@ def find(prometheus: Prometheus, asked: Iterable[Asked], now: datetime) -> dict[
         groups[one.equipment_label, one.expression].append(one)
     for (label, expression), group in groups.items():
         looked = _from_series(prometheus, label, expression, [one for one in group if one.equipment is not None], now)
+        known = {one.incident_id: one.known_by for one in group}
+        known |= {id_: min(start.at, known[id_]) for id_, start in looked.starts.items()}
         try:
-            active = _active_since(prometheus, group)
+            active = _active_since(prometheus, group, known, whole)
         except QueryFailed as error:
             looked.problem, looked.left = str(error), {one.incident_id for one in group}
         if looked.problem:
@@ -175,24 +184,20 @@ def _first_bad_of(known_by: float, points: list[tuple[float, float]]) -> Start |
     return Start(_moment(bad[0]), "equipment_series", _moment(good[-1]) if good else None)
 
 
-def _active_since(prometheus: Prometheus, group: list[Asked]) -> dict[str, list[datetime]]:
+def _active_since(
+    prometheus: Prometheus, group: list[Asked], known: Mapping[str, datetime], whole: Whole
+) -> dict[str, list[datetime]]:
+    """Since when alerts of each incident have been active, as far as that is before what is `known` of it."""
     found: dict[str, list[datetime]] = defaultdict(list)
-    names = {alert.name for one in group for alert in one.alerts if alert.source == "alertmanager" and alert.name}
-    if not names:
+    earlier, may_be_of = _active_before(prometheus, group, known)
+    if not earlier:
         return found
     holders: dict[tuple[str, str], list[tuple[str, Alert]]] = defaultdict(list)
-    for one in group:
-        for alert in one.alerts:
+    for id_, alerts in whole(may_be_of).items():
+        for alert in alerts:
             for label in alert.labels.items():
-                holders[label].append((one.incident_id, alert))
-    named_by = group[0].equipment_label
-    # an alert has all labels of its series: that of one on other equipment would fit none of these
-    on = Counter(alert.labels.get(named_by, "") for one in group for alert in one.alerts) | Counter({"": 1})
-    queries = (f"ALERTS_FOR_STATE{{alertname=~{any_of(names)},{named_by}=~{any_of(its)}}}" for its in _portions(on))
-    for sample in (sample for query in queries for sample in prometheus.instant(query)):
-        # its value is the time: one that is far off is none
-        if not sample.at - LONGEST_FOR.total_seconds() <= sample.value <= sample.at:
-            continue
+                holders[label].append((id_, alert))
+    for sample in earlier:
         labels = {name: value for name, value in sample.labels.items() if name != "__name__"}
         # by the rarest label: in a storm thousands of alerts share the others
         holding = min((holders.get(label, []) for label in labels.items()), key=len, default=[])
@@ -200,6 +205,34 @@ def _active_since(prometheus: Prometheus, group: list[Asked]) -> dict[str, list[
         for id_ in {id_ for id_, alert in holding if labels.items() <= alert.labels.items()}:
             found[id_].append(_moment(sample.value))
     return found
+
+
+def _active_before(prometheus: Prometheus, group: list[Asked], known: Mapping[str, datetime]) -> tuple[list[Sample], set[str]]:
+    """The samples of ALERTS_FOR_STATE that tell of an earlier start, and the incidents that may have these alerts."""
+    names = {alert.name for one in group for alert in one.alerts if alert.source == "alertmanager" and alert.name}
+    if not names:
+        return [], set()
+    named_by = group[0].equipment_label
+    # an alert has all labels of its series: that of one on other equipment would fit none of these
+    on = Counter(alert.labels.get(named_by, "") for one in group for alert in one.alerts) | Counter({"": 1})
+    of: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in group:
+        for name, equipment in {(alert.name, alert.labels.get(named_by, "")) for alert in one.alerts}:
+            of[name, equipment].add(one.incident_id)
+            of[name, ""].add(one.incident_id)
+    queries = (f"ALERTS_FOR_STATE{{alertname=~{any_of(names)},{named_by}=~{any_of(its)}}}" for its in _portions(on))
+    earlier: list[Sample] = []
+    may_be_of: set[str] = set()
+    for sample in (sample for query in queries for sample in prometheus.instant(query)):
+        # its value is the time: one that is far off is none
+        if not sample.at - LONGEST_FOR.total_seconds() <= sample.value <= sample.at:
+            continue
+        its = of[sample.labels.get("alertname", ""), sample.labels.get(named_by, "")]
+        before = {id_ for id_ in its if _moment(sample.value) < known[id_]}
+        if before:
+            earlier.append(sample)
+            may_be_of |= before
+    return earlier, may_be_of
 
 
 def _portions(on: Mapping[str, int]) -> Iterator[list[str]]:

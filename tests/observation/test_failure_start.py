@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -14,6 +16,7 @@ from receiver.observation.failure_start import LOOK_BACK, MOST_QUERIES, Asked
 from receiver.observation.prometheus import Prometheus, QueryFailed, Sample, Series
 from receiver.settings import PrometheusSettings
 from tests.fakes.prometheus import FakePrometheus
+from tests.observation.starts import find_starts
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
 UP = "art58:equipment_up"
@@ -54,8 +57,8 @@ def names(count: int) -> list[str]:
     return [f"olt-{number:05}" for number in range(count)]
 
 
-def find(prometheus: Scraped, *questions: Asked) -> dict[str, failure_start.Start]:
-    return failure_start.find(prometheus, questions, NOW)  # type: ignore[arg-type]
+def find(prometheus: Any, *questions: Asked, whole: list[str] | None = None) -> dict[str, failure_start.Start]:
+    return find_starts(prometheus, questions, NOW, whole)
 
 
 TEN_MINUTES = timedelta(minutes=10)
@@ -157,7 +160,7 @@ def fake() -> Iterator[FakePrometheus]:
 )
 def test_only_the_equipment_that_failed_is_asked_for(fake: FakePrometheus, expression: str | None, query: str) -> None:
     prometheus = Prometheus(PrometheusSettings(url=fake.url))
-    failure_start.find(prometheus, [asked("a", expression=expression), asked("b", expression=expression)], NOW)
+    find(prometheus, asked("a", expression=expression), asked("b", expression=expression))
     prometheus.close()
     # nothing is told of the last ten minutes: it may have told of the failure before
     assert fake.asked == [query, query.replace("[600s", "[7200s")]
@@ -165,7 +168,7 @@ def test_only_the_equipment_that_failed_is_asked_for(fake: FakePrometheus, expre
 
 def test_with_nothing_to_settle_nothing_is_asked(fake: FakePrometheus) -> None:
     prometheus = Prometheus(PrometheusSettings(url=fake.url))
-    assert failure_start.find(prometheus, [], NOW) == {}
+    assert find(prometheus) == {}
     prometheus.close()
     assert fake.asked == []
 
@@ -199,7 +202,7 @@ def firing(equipment: str, parts: int, **external: str) -> tuple[Asked, list[dic
 def test_the_alerts_of_a_large_network_are_asked_for_in_portions_and_no_start_is_missed() -> None:
     together = [firing(name, 30) for name in names(4_000)]
     prometheus = Firing(*(labels for _, series in together for labels in series))
-    found = failure_start.find(prometheus, [one for one, _ in together], NOW)  # type: ignore[arg-type]
+    found = find(prometheus, *(one for one, _ in together))
     assert {start.at for start in found.values()} == {NOW - timedelta(minutes=1)}
     assert (len(found), sum(prometheus.told), len(prometheus.told)) == (4_000, 120_000, 3)
     assert max(prometheus.told) <= failure_start.MOST_ALERTS
@@ -208,11 +211,25 @@ def test_the_alerts_of_a_large_network_are_asked_for_in_portions_and_no_start_is
 def test_of_alerts_on_other_equipment_nothing_is_read() -> None:
     (mine, its), (_, others) = firing("olt-1", 2), firing("olt-2", 50)
     prometheus = Firing(*its, *others)
-    assert find(prometheus, mine)["olt-1"].basis == "alerts_for_state"  # type: ignore[arg-type]
+    assert find(prometheus, mine)["olt-1"].basis == "alerts_for_state"
     assert prometheus.told == [2]
 
 
 def test_a_series_without_the_equipment_is_found_where_the_alert_has_it_from_elsewhere() -> None:
     alert = Alert("alertmanager", "f", NOW, None, {"alertname": "Down", "equipment": "olt-1"}, {}, "")
-    start = find(Firing({"alertname": "Down"}), Asked("one", "olt-1", "equipment", None, (alert,)))["one"]  # type: ignore[arg-type]
+    start = find(Firing({"alertname": "Down"}), Asked("one", "olt-1", "equipment", None, (alert,)))["one"]
     assert (start.at, start.basis) == (NOW - timedelta(minutes=1), "alerts_for_state")
+
+
+def test_labels_are_read_only_where_an_alert_was_active_before_what_is_known() -> None:
+    (first, its), (second, others) = firing("olt-1", 2), firing("olt-2", 2)
+    early = msgspec.structs.replace(
+        second, alerts=tuple(msgspec.structs.replace(alert, starts_at=NOW - timedelta(minutes=1)) for alert in second.alerts)
+    )
+    whole: list[str] = []
+    found = find(Firing(*its, *others), first, early, whole=whole)
+    assert {id_: (start.at, start.basis) for id_, start in found.items()} == {
+        "olt-1": (NOW - timedelta(minutes=1), "alerts_for_state"),
+        "olt-2": (NOW - timedelta(minutes=1), "starts_at"),
+    }
+    assert whole == ["olt-1"]

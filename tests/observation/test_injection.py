@@ -10,10 +10,11 @@ import pytest
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import UNABLE, UNDER_EQUIPMENT
 from receiver.model import Alert
-from receiver.observation import equipment, failure_start, users
+from receiver.observation import equipment, users
 from receiver.observation.failure_start import Asked
 from receiver.observation.prometheus import Prometheus, quoted
 from tests import backfilled
+from tests.observation.starts import find_starts
 
 NOW = int(time.time()) // 15 * 15
 # other tests may run for long before these: what is of now then is still to be seen
@@ -117,10 +118,10 @@ def asked(value: str, since: datetime, **labels: str) -> Asked:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_the_start_is_that_of_that_equipment_and_that_alert_alone(real: Prometheus, kind: str) -> None:
     value, known = HOSTILE[kind], datetime.fromtimestamp(NOW - 300, UTC)
-    by_series = failure_start.find(real, [asked(value, known, alertname="Down", equipment=value)], known)[value]
+    by_series = find_starts(real, [asked(value, known, alertname="Down", equipment=value)], known)[value]
     assert (by_series.at, by_series.basis) == (START, "equipment_series")
     labels = {"alertname": value, "cell": value, "cluster": "c"}
-    by_alert = failure_start.find(real, [asked("none such", known, **labels)], known)["none such"]
+    by_alert = find_starts(real, [asked("none such", known, **labels)], known)["none such"]
     assert (by_alert.at.timestamp(), by_alert.basis) == (NOW - 5000 - number_of(value), "alerts_for_state")
 
 
@@ -131,7 +132,7 @@ def test_all_of_them_at_once_are_each_their_own(real: Prometheus) -> None:
         assert found == {value: number_of(value) for value in HOSTILE.values()}
     assert set(equipment.observe(real, CATALOGUE, hit)["voice"].up) == set(HOSTILE.values())
     known = datetime.fromtimestamp(NOW - 300, UTC)
-    starts = failure_start.find(real, [asked(value, known, alertname="Down") for value in HOSTILE.values()], known)
+    starts = find_starts(real, [asked(value, known, alertname="Down") for value in HOSTILE.values()], known)
     assert {it: start.at for it, start in starts.items()} == dict.fromkeys(HOSTILE.values(), START)
 
 

@@ -16,11 +16,12 @@ from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.inputs import UserInputs
 from receiver.cli.live import check, in_words
 from receiver.model import Alert
-from receiver.observation import failure_start, users
+from receiver.observation import users
 from receiver.observation.failure_start import Asked
 from receiver.observation.prometheus import Prometheus, QueryFailed, any_of, quoted
 from receiver.settings import AuthenticationSettings, PrometheusSettings, Settings
 from tests import backfilled
+from tests.observation.starts import find_starts
 
 NOW = int(time.time()) // 15 * 15
 # other tests may run for long before these: what is of now then is still to be seen
@@ -163,7 +164,7 @@ def seconds_ago(moment: datetime | None) -> float | None:
     ],
 )
 def test_the_start_is_the_first_bad_sample_after_the_last_good_one(real: Prometheus, asked: Asked, began: int, good: int) -> None:
-    start = failure_start.find(real, [asked], datetime.now(UTC))["inc"]
+    start = find_starts(real, [asked], datetime.now(UTC))["inc"]
     assert start.basis == "equipment_series"
     # a subquery looks at its own steps, so it may be one step late
     assert began - STEP <= NOW - start.at.timestamp() <= began
@@ -172,13 +173,13 @@ def test_the_start_is_the_first_bad_sample_after_the_last_good_one(real: Prometh
 
 
 def test_equipment_never_seen_working_failed_at_its_first_sample_at_the_latest(real: Prometheus) -> None:
-    start = failure_start.find(real, [down("always-down")], datetime.now(UTC))["inc"]
+    start = find_starts(real, [down("always-down")], datetime.now(UTC))["inc"]
     assert (seconds_ago(start.at), start.good_at) == (3 * HOUR, None)
 
 
 @pytest.mark.parametrize("asked", [down("repaired"), down("unknown"), down(None)], ids=["works", "no series", "not named"])
 def test_without_evidence_the_alert_itself_is_the_start(real: Prometheus, asked: Asked) -> None:
-    start = failure_start.find(real, [asked], datetime.now(UTC))["inc"]
+    start = find_starts(real, [asked], datetime.now(UTC))["inc"]
     assert (start.basis, start.at) == ("starts_at", asked.known_by)
 
 
