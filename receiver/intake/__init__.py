@@ -18,6 +18,7 @@ from receiver.intake.crowd import Crowd
 from receiver.model import Clock, Source
 from receiver.storage import notifications, tables
 from receiver.storage.database import Database, StoreUnavailable
+from receiver.storage.packed import packed
 from receiver.storage.together import Together
 
 REFUSED_KEPT = 64 * 1024
@@ -65,7 +66,7 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
                 with database.inbox.write(beside=True) as connection:
                     notifications.refuse(connection, source, clock(), body[:REFUSED_KEPT], wrong)
             else:
-                together.add(notifications.Arrived(source, clock(), body))
+                together.add(notifications.Arrived(source, clock(), packed(body)))
         except StoreUnavailable as error:
             current_app.logger.error("not stored: %s", error)
             return answer(source, "unavailable", 503, "the notification could not be stored: send it again")

@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ from sqlalchemy import Row, and_, delete, func, or_, select
 from receiver.law.provisions import JST
 from receiver.model import Learnt, Source
 from receiver.storage.database import Connection, Database
+from receiver.storage.packed import unpacked
 from receiver.storage.parts import INBOX, home
 from receiver.storage.tables import notifications as table
 
@@ -92,15 +93,15 @@ class Archive:
         """
         store = home(database, INBOX)
         with store.read() as connection:
-            rows = _chunk(connection, before, now)
-        for month, its in _by_month(rows).items():
-            self._append(month, b"".join(map(_line, its)))
-        if rows:
+            lines = _lines(_chunk(connection, before, now))
+        for month, its in groupby(sorted(lines, key=_month_of), key=_month_of):
+            self._append(month, b"".join(msgspec.json.encode(line) + b"\n" for line in its))
+        if lines:
             with store.write() as connection:
                 # one that was refused once more meanwhile is no longer the one that was written
-                is_same = and_(table.c.id.in_([row.id for row in rows]), table.c.received_at < before)
+                is_same = and_(table.c.id.in_([line.id for line in lines]), table.c.received_at < before)
                 connection.execute(delete(table).where(is_same))
-        return len(rows)
+        return len(lines)
 
     def _append(self, month: str, lines: bytes) -> None:
         """On disk when it returns."""
@@ -153,21 +154,27 @@ def _whole(connection: Connection, ids: list[int]) -> Sequence[Row[Any]]:
     return connection.execute(select(table).where(table.c.id.in_(ids)).order_by(table.c.id)).all() if ids else ()
 
 
-def _by_month(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
-    found: dict[str, list[Row[Any]]] = {}
+def _lines(rows: Iterable[Row[Any]]) -> list[Line]:
+    """Of so many of them as are not too large together once they are unpacked; of one at least."""
+    found: list[Line] = []
+    held = 0
     for row in rows:
-        found.setdefault(_month(row.received_at), []).append(row)
+        body = unpacked(row.body)
+        held += len(body)
+        if found and held > BYTES:
+            break
+        text = base64_text = None
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            base64_text = base64.b64encode(body).decode()
+        its = row.learnt, row.refused, row.times, row.derived_at
+        found.append(Line(row.id, row.received_at, row.source, text, base64_text, *its))
     return found
 
 
-def _line(row: Row[Any]) -> bytes:
-    body = base64_body = None
-    try:
-        body = row.body.decode()
-    except UnicodeDecodeError:
-        base64_body = base64.b64encode(row.body).decode()
-    line = Line(row.id, row.received_at, row.source, body, base64_body, row.learnt, row.refused, row.times, row.derived_at)
-    return msgspec.json.encode(line) + b"\n"
+def _month_of(line: Line) -> str:
+    return _month(line.received_at)
 
 
 def _member(lines: bytes) -> bytes:

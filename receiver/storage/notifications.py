@@ -1,4 +1,4 @@
-"""Bodies exactly as received, and which of them still wait to be derived."""
+"""Bodies exactly as received, large ones compressed, and which of them still wait to be derived."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Integer, Select, bindparam, delete, func, insert, select, update
 
 from receiver.model import Learnt, Notification, Source
+from receiver.storage.packed import packed, unpacked
 from receiver.storage.tables import notifications as table
 
 MOST_BYTES = 4 * 2**20
@@ -16,11 +17,11 @@ MOST_REFUSED = 1000
 
 def add(connection: Connection, source: Source, received_at: datetime, body: bytes, learnt: Learnt = "webhook") -> None:
     """Keep one body; what was not sent to us but found has the form of Alertmanager's webhook too."""
-    connection.execute(insert(table).values(source=source, received_at=received_at, body=body, learnt=learnt))
+    connection.execute(insert(table).values(source=source, received_at=received_at, body=packed(body), learnt=learnt))
 
 
 class Arrived(NamedTuple):
-    """A body that came by webhook, as it is kept."""
+    """A body that came by webhook, as it is kept: `packed`."""
 
     source: Source
     received_at: datetime
@@ -57,6 +58,7 @@ def _of(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def refuse(connection: Connection, source: Source, received_at: datetime, body: bytes, reason: str) -> None:
     """Keep what can never be right; when the same comes again for the same reason, count it."""
+    body = packed(body)
     same = update(table).where(table.c.source == source, table.c.refused == reason, table.c.body == body)
     if connection.execute(same.values(times=table.c.times + 1, received_at=received_at)).rowcount:
         return
@@ -79,7 +81,10 @@ _WAITING = (
 
 
 def waiting(connection: Connection, limit: int) -> list[Notification]:
-    """The oldest accepted bodies from which no alerts were derived yet: so many, of no more than MOST_BYTES but for the first."""
+    """The oldest accepted bodies from which no alerts were derived yet: so many, of no more than MOST_BYTES but for the first.
+
+    Nor are more read as they are kept: what is compressed may be much larger.
+    """
     sizes = connection.execute(_SIZES, {"limit": limit}).all()
     if not sizes:
         return []
@@ -90,7 +95,15 @@ def waiting(connection: Connection, limit: int) -> list[Notification]:
             break
         last = id_
     rows = connection.execute(_WAITING, {"first": sizes[0][0], "last": last})
-    return [Notification(row.id, row.source, row.received_at, row.body, learnt=row.learnt) for row in rows]
+    found: list[Notification] = []
+    total = 0
+    for row in rows:
+        body = unpacked(row.body)
+        total += len(body)
+        if found and total > MOST_BYTES:
+            break
+        found.append(Notification(row.id, row.source, row.received_at, body, learnt=row.learnt))
+    return found
 
 
 def count_waiting(connection: Connection) -> int:
@@ -103,7 +116,8 @@ def refused(connection: Connection, limit: int) -> list[Notification]:
     latest = table.c.id.in_(_latest_refused().limit(limit))
     query = select(table).where(latest).order_by(table.c.received_at.desc(), table.c.id.desc())
     return [
-        Notification(row.id, row.source, row.received_at, row.body, row.refused, row.times) for row in connection.execute(query)
+        Notification(row.id, row.source, row.received_at, unpacked(row.body), row.refused, row.times)
+        for row in connection.execute(query)
     ]
 
 

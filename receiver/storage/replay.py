@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, select
 
 from receiver.model import Notification
+from receiver.storage.packed import unpacked
 from receiver.storage.tables import equipment_parents
 from receiver.storage.tables import notifications as table
 
@@ -14,7 +15,7 @@ def accepted(connection: Connection, since: datetime, until: datetime) -> Iterat
     """Those taken in between, both included, in the order in which they came."""
     between = table.c.received_at.between(since, until), table.c.refused.is_(None)
     for row in connection.execute(select(table).where(*between).order_by(table.c.received_at, table.c.id)):
-        yield Notification(row.id, row.source, row.received_at, row.body, learnt=row.learnt)
+        yield Notification(row.id, row.source, row.received_at, unpacked(row.body), learnt=row.learnt)
 
 
 def span(connection: Connection) -> tuple[datetime, datetime] | None:

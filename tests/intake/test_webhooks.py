@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 
 from receiver.model import Notification
 from receiver.storage import notifications
+from receiver.storage.packed import unpacked
 from tests.apps import BEARER, PASSWORD, TOKEN, App
 
 CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager" / "alertmanager-0.33.1" / "05-group-mixed.json"
@@ -44,11 +45,14 @@ def basic(username: str, password: str) -> dict[str, str]:
 
 def stored(app: App) -> list[tuple[str, bytes, str | None]]:
     """What another process finds in the store."""
+    query = "SELECT source, body, refused FROM notifications ORDER BY id"
     if not app.settings.database_file:
         with psycopg.connect(app.settings.database) as there:
-            return there.execute("SELECT source, body, refused FROM notifications ORDER BY id").fetchall()
-    with closing(sqlite3.connect(app.inbox)) as connection:
-        return connection.execute("SELECT source, body, refused FROM notifications ORDER BY id").fetchall()
+            found = there.execute(query).fetchall()
+    else:
+        with closing(sqlite3.connect(app.inbox)) as connection:
+            found = connection.execute(query).fetchall()
+    return [(source, unpacked(body), refused) for source, body, refused in found]
 
 
 def counted(source: str, outcome: str) -> float:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from receiver.storage import notifications
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.storage.notifications import Arrived
+from receiver.storage.packed import packed
 from receiver.storage.tables import notifications as table
 from tests import stores
 from tests.samples import ASSESSED_AT as NOW
@@ -41,7 +42,7 @@ def file(tmp_path: Path) -> Iterator[Database]:
 
 
 def append(database: Database, *bodies: bytes, at: datetime = NOW) -> None:
-    database.append(table, Arrived._fields, [Arrived("grafana", at, body) for body in bodies])
+    database.append(table, Arrived._fields, [Arrived("grafana", at, packed(body)) for body in bodies])
 
 
 def kept(database: Database) -> list[bytes]:

@@ -23,6 +23,7 @@ from receiver.operations import sources
 from receiver.storage import archive, notifications
 from receiver.storage.archive import Archive, Line
 from receiver.storage.database import Database, StoreUnavailable
+from receiver.storage.packed import packed
 from receiver.storage.tables import notifications as table
 from tests import stores
 from tests.fakes.prometheus import FakePrometheus
@@ -157,6 +158,21 @@ def test_chunks_are_small_whatever_lies_there(database: Database, folder: Path) 
     assert move_all(database, folder, before=NOW + DAY, now=NOW + 200 * DAY) == 4
 
 
+def test_large_bodies_are_moved_few_at_a_time_however_small_they_are_kept(tmp_path: Path) -> None:
+    database, folder = stores.opened(tmp_path), tmp_path / "archive"
+    sizes = [10, archive.BYTES - 10, 10, archive.BYTES, 3 * archive.BYTES, 10, 10]
+    with database.inbox.write() as connection:
+        for size in sizes:
+            notifications.add(connection, "grafana", BEFORE - DAY, b" " * size)
+        notifications.mark_derived(connection, list(range(1, 1 + len(sizes))), NOW)
+    kept, moved = Archive(folder), list[int]()
+    while its := kept.move(database, BEFORE, NOW):
+        moved.append(its)
+    assert moved == [2, 1, 1, 1, 1]  # the last that came stays
+    assert [len(line.body or "") for line in lines(folder)] == sizes[:-1]
+    database.close()
+
+
 bodies = st.binary(max_size=50) | st.text(max_size=20).map(lambda said: said.encode("utf-8", "surrogatepass"))
 
 
@@ -168,8 +184,8 @@ def test_every_body_comes_back_byte_for_byte(tmp_path_factory: pytest.TempPathFa
     row.times, row.derived_at = 1, None  # type: ignore[attr-defined]
     kept = Archive(folder)
     for body in sent:
-        row.body = body  # type: ignore[attr-defined]
-        kept._append("2026-11", archive._line(row))  # type: ignore[arg-type]
+        row.body = packed(body)  # type: ignore[attr-defined]
+        kept._append("2026-11", b"".join(msgspec.json.encode(line) + b"\n" for line in archive._lines([row])))  # type: ignore[list-item]
     back = [line.body.encode() if line.body is not None else base64.b64decode(line.body_base64 or "") for line in lines(folder)]
     assert back == sent
 

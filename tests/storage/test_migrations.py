@@ -14,6 +14,7 @@ from sqlalchemy import inspect, select
 from receiver.model import Closed, Delivery
 from receiver.storage import acts, deliveries, heartbeat, incidents, notifications, topology
 from receiver.storage.database import Database
+from receiver.storage.packed import MARK
 from receiver.storage.tables import metadata
 from tests import stores
 from tests.apps import alert, incident
@@ -64,6 +65,17 @@ def rows(database: Database) -> dict[str, list[Any]]:
         with home.read() as connection:
             found[name] = [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
     return found
+
+
+def test_going_down_unpacks_the_bodies_for_versions_that_compress_none(database: Database) -> None:
+    sent = [b"{}", b" " * 10_000 + b"{}", MARK + b"refused"]
+    with database.inbox.write() as connection:
+        for body in sent:
+            notifications.add(connection, "grafana", NOW, body)
+    kept = [row[3] for row in rows(database)["notifications"]]
+    assert [body == its for body, its in zip(kept, sent, strict=True)] == [True, False, False]
+    down(database, "0003")
+    assert [row[3] for row in rows(database)["notifications"]] == sent
 
 
 def indexes(database: Database) -> set[str | None]:
