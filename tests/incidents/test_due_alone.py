@@ -246,3 +246,30 @@ def test_with_many_a_look_is_followed_by_a_rest_but_a_regular_tick_is_not_put_of
     house.clock.advance(seconds=16)
     house.worker.step()
     assert judged == [None, "news or due", None]
+
+
+def test_while_much_waits_only_what_is_due_is_judged_between_the_regular_ticks(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Only | None] = []
+    tick_ = worker_module.tick
+
+    def noted(*its: object, only: Only | None) -> Ticked:
+        judged.append(only)
+        return tick_(*its, only=only)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker_module, "tick", noted)
+    heard(house, Outage("core-1", "voice", 0, None))
+    house.worker.step()
+    due = house.worker._next_due
+    assert due is not None
+    house.clock.now = due - timedelta(seconds=5)
+    house.worker.step()
+    house.clock.now = due
+    judged.clear()
+    monkeypatch.setattr(worker_module, "derive_waiting", lambda *_: 1)
+    assert house.worker.step()
+    assert judged == ["due"]
+    monkeypatch.setattr(worker_module, "derive_waiting", lambda *_: 0)
+    assert not house.worker.step()
+    assert judged == ["due", "news or due"]
