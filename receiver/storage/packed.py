@@ -5,7 +5,7 @@ To write fewer bytes, and to sync them, takes less than to compress them: intake
 
 import zlib
 
-SMALL = 4096
+SMALL = 2048
 """Bytes that are kept as they came."""
 
 MARK = b"\x78\x01"

@@ -14,6 +14,7 @@ from receiver.model import Alert, Incident, IncidentState
 from receiver.settings import AlertmanagerSettings
 from receiver.storage import heartbeat
 from receiver.storage import incidents as store
+from receiver.storage.packed import unpacked
 from receiver.storage.tables import notifications
 from tests.fakes.memory import MemoryTarget
 from tests.integration.alertmanagers import ENDS_WITHIN, USERS, Alertmanager, Door, GossipDoor, Plant, Prometheus, config
@@ -154,7 +155,7 @@ class House:
         """The bodies that were sent to the receiver."""
         with self.receiver.database.inbox.read() as connection:
             rows = connection.execute(notifications.select().where(notifications.c.learnt == "webhook"))
-            return [json.loads(row.body) for row in rows]
+            return [json.loads(unpacked(row.body)) for row in rows]
 
     def told(self, label: str, value: str, status: str = "firing", tellers: Sequence[Alertmanager] = ()) -> int:
         """How many of these bodies say this of an alert with this label; of `tellers`, if there are some, only theirs."""
