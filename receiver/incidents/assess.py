@@ -140,7 +140,9 @@ def _as_stated(
         new = msgspec.structs.replace(new, candidate=False, major_expected_at=None)
     if stated.drill or incident.dismissed or incident.joined_to:
         new = msgspec.structs.replace(new, candidate=False)
-    if new.major_since and rule and rule.id == "planned_work_overrun" and plan_ends_at:
+    planned = stated.planned
+    began_in_plan = planned and planned.since <= new.failure_started_at  # else the plan says nothing of what was before it
+    if new.major_since and rule and rule.id == "planned_work_overrun" and plan_ends_at and began_in_plan:
         new = msgspec.structs.replace(new, major_since=max(new.major_since, plan_ends_at))
     return new
 

@@ -90,7 +90,7 @@ def figures_of(case: Case, told: dict[tuple[str, str], Told]) -> Figures | None:
     is_another = case.incident != case.version.incident or case.incident.state != "open" or case.is_over
     if is_another or case.ended or case.gone or any(hit.restored for hit in case.hits):
         return None
-    if any(last.method in GROWING for last in case.previous.values()):
+    if any(known.method in GROWING for last in case.previous.values() for known in last.affected.kept):
         return None
     its = [told[case.incident.id, hit.service.name].figures for hit in case.hits]
     return None if None in its else tuple(its)

@@ -115,7 +115,7 @@ def tick(
         judged.append(_Judged(case, incident, numbered, figures))
     stale = _saved(database, [each for each in judged if each.is_news])
     for each in judged:
-        dates = _dates(each, timedelta(seconds=settings.candidate_lead_seconds), now)
+        dates = _dates(each, timedelta(seconds=settings.candidate_lead_seconds), rulebooks, now)
         figures = None if each.is_news else each.figures
         calm = Calm(figures, now, calm_until(each.incident, rulebooks, now)) if figures else None
         known.keep(each.incident.id, None if each.incident.id in stale else each.version, dates, calm)
@@ -313,12 +313,16 @@ def _is_confirmed(incident: Incident, hit: Hit, seen: dict[str, Seen]) -> bool:
     return all(told.up.get(name, silent or name not in hit.units) for name in hit.named)
 
 
-def _dates(judged: _Judged, lead: timedelta, now: datetime) -> list[datetime]:
-    """When something will change though nothing happens: thresholds, the lead before them, the end of the hold, of planned work."""
+def _dates(judged: _Judged, lead: timedelta, rulebooks: tuple[Rulebook, ...], now: datetime) -> list[datetime]:
+    """When something will change though nothing happens: thresholds, the lead before them, the end of the hold, planned work."""
     case = judged.case
     latest: dict[str, Conclusion] = case.previous | {new.service: new for new in judged.assessments}
-    dates = [case.held_at, case.stated.plan_ends_at]
+    planned = case.stated.planned
+    dates = [case.held_at, case.stated.plan_ends_at, planned.since if planned else None]
     for each in latest.values():
         if each.major_expected_at:
             dates += [each.major_expected_at - lead, each.major_expected_at]
+        if each.all_traffic_down_since:
+            # of what is expected only the first moment is told: that by the table may hide this one
+            dates += [each.all_traffic_down_since + book.clause_2.duration for book in rulebooks if book.clause_2]
     return [date for date in dates if date and date > now]

@@ -222,16 +222,17 @@ def _active_before(prometheus: Prometheus, group: list[Asked], known: Mapping[st
             of[name, ""].add(one.incident_id)
     queries = (f"ALERTS_FOR_STATE{{alertname=~{any_of(names)},{named_by}=~{any_of(its)}}}" for its in _portions(on))
     earlier: list[Sample] = []
-    may_be_of: set[str] = set()
+    latest = {its: max(known[id_] for id_ in ids) for its, ids in of.items()}
+    first: dict[tuple[str, str], datetime] = {}
     for sample in (sample for query in queries for sample in prometheus.instant(query)):
         # its value is the time: one that is far off is none
         if not sample.at - LONGEST_FOR.total_seconds() <= sample.value <= sample.at:
             continue
-        its = of[sample.labels.get("alertname", ""), sample.labels.get(named_by, "")]
-        before = {id_ for id_ in its if _moment(sample.value) < known[id_]}
-        if before:
+        its, at = (sample.labels.get("alertname", ""), sample.labels.get(named_by, "")), _moment(sample.value)
+        if its in latest and at < latest[its]:
             earlier.append(sample)
-            may_be_of |= before
+            first[its] = min(at, first.get(its, at))
+    may_be_of = {id_ for its, at in first.items() for id_ in of[its] if at < known[id_]}
     return earlier, may_be_of
 
 

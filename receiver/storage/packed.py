@@ -22,7 +22,9 @@ def unpacked(kept: bytes) -> bytes:
     """As it was sent. It may be a thousand times as large."""
     if not kept.startswith(MARK):
         return kept
+    stream = zlib.decompressobj()
     try:
-        return zlib.decompress(kept)
+        body = stream.decompress(kept)
     except zlib.error:
-        return kept  # kept by an earlier version, which compressed nothing
+        return kept  # none of ours
+    return body if stream.eof and not stream.unused_data else kept

@@ -19,7 +19,7 @@ from receiver.incidents.ask import Observer
 from receiver.incidents.known import JUDGED_ANEW, Known
 from receiver.incidents.tick import tick
 from receiver.law.rulebook import shipped
-from receiver.model import Assessment, Caused
+from receiver.model import Assessment, Caused, Planned
 from receiver.observation.prometheus import QueryFailed, Sample
 from tests.apps import SetClock
 from tests.incidents.streams import EXAMPLES, HOLD, House, Network, Outage, body, derive_waiting, moment, say
@@ -160,6 +160,37 @@ def test_another_reason_why_nothing_is_measured_is_told_at_once(ticks: Ticks) ->
         ticks.at(1 + half_minute / 2)
     ticks.measured.why = "it cannot be reached"
     assert [new.affected.problem for new in ticks.at(4)] == ["it cannot be reached"]
+
+
+def said_by_minute(ticks: Ticks, minutes: range) -> dict[float, list[Assessment]]:
+    """What is said at each quarter of a minute, where something is."""
+    return {at / 4: said for at in range(4 * minutes.start, 4 * minutes.stop) if (said := ticks.at(at / 4))}
+
+
+@pytest.mark.parametrize("minute", [1.25, 9.25, 14.25])
+def test_clause_2_is_judged_in_time_though_the_table_may_be_fulfilled_before(ticks: Ticks, minute: float) -> None:
+    # of those who had a stop and those who had a degradation nobody knows how many are the same: it may be major from two hours on
+    users = {("art58:users_stopped", "core-1"): 12_000.0, ("art58:users_degraded", "core-1"): 25_000.0}
+    ticks.measured.values |= users | {("down_now", "core-1"): 0.0}
+    ticks.hear(Outage("core-1", "data", 0, None))
+    for at in range(int(4 * minute)):
+        ticks.at(at / 4)
+    ticks.measured.values["down_now", "core-1"] = 1.0
+    said = said_by_minute(ticks, range(int(minute), 140))
+    major = [at for at, its in said.items() if its[0].verdict == "major"]
+    assert major[0] == 120 + (min(said) if min(said) > 0 else minute)
+
+
+def test_a_plan_that_the_outage_preceded_takes_nothing_back_and_is_no_news_at_each_tick(ticks: Ticks) -> None:
+    ticks.measured.values[UNABLE, "core-1"] = 40_000.0
+    ticks.hear(Outage("core-1", "voice", 0, None))
+    said_by_minute(ticks, range(70))
+    house = ticks.house
+    plan = Planned(moment(65), moment(90))
+    acts.state(house.database, CATALOGUE, house.incidents()[0].id, plan, "noc", "seen", moment(70), HOLD)
+    said = said_by_minute(ticks, range(70, 100))
+    assert {(new.verdict, new.major_since) for its in said.values() for new in its} == {("major", moment(60))}
+    assert len(said) <= 2
 
 
 class Step(NamedTuple):

@@ -221,6 +221,20 @@ def test_a_series_without_the_equipment_is_found_where_the_alert_has_it_from_els
     assert (start.at, start.basis) == (NOW - timedelta(minutes=1), "alerts_for_state")
 
 
+def test_series_without_the_equipment_are_not_held_against_each_failure_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments: list[float] = []
+    moment = failure_start._moment
+    monkeypatch.setattr(failure_start, "_moment", lambda seconds: moments.append(seconds) or moment(seconds))
+    series = [{"alertname": "Down", "instance": name} for name in names(300)]
+    questions = [
+        Asked(name, name, "equipment", None, (Alert("alertmanager", "f", NOW, None, labels | {"equipment": name}, {}, ""),))
+        for name, labels in zip(names(300), series, strict=True)
+    ]
+    found = find(Firing(*series), *questions)
+    assert {start.basis for start in found.values()} == {"alerts_for_state"}
+    assert len(moments) < 3 * 300
+
+
 def test_labels_are_read_only_where_an_alert_was_active_before_what_is_known() -> None:
     (first, its), (second, others) = firing("olt-1", 2), firing("olt-2", 2)
     early = msgspec.structs.replace(

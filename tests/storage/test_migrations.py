@@ -14,7 +14,7 @@ from sqlalchemy import inspect, select
 from receiver.model import Closed, Delivery
 from receiver.storage import acts, deliveries, heartbeat, incidents, notifications, topology
 from receiver.storage.database import Database
-from receiver.storage.packed import MARK
+from receiver.storage.packed import MARK, unpacked
 from receiver.storage.tables import metadata
 from tests import stores
 from tests.apps import alert, incident
@@ -76,6 +76,9 @@ def test_going_down_unpacks_the_bodies_for_versions_that_compress_none(database:
     assert [body == its for body, its in zip(kept, sent, strict=True)] == [True, False, False]
     down(database, "0003")
     assert [row[3] for row in rows(database)["notifications"]] == sent
+    database.migrate()
+    again = [row[3] for row in rows(database)["notifications"]]
+    assert ([unpacked(body) for body in again], again[1]) == (sent, sent[1])
 
 
 def indexes(database: Database) -> set[str | None]:

@@ -34,7 +34,20 @@ def test_a_small_body_is_kept_as_it_came_and_of_a_large_one_little_is_left() -> 
 
 def test_what_an_earlier_version_kept_is_read_as_it_is() -> None:
     assert unpacked(LARGE) == LARGE
-    assert unpacked(MARK + b"garbage that was refused") == MARK + b"garbage that was refused"
+    for garbage in (MARK + b"garbage that was refused", packed(LARGE)[:-1], packed(LARGE) + b"more"):
+        assert unpacked(garbage) == garbage
+
+
+@pytest.mark.usefixtures("each_store")
+def test_what_an_earlier_version_refused_is_counted_on(tmp_path: Path) -> None:
+    database = stores.opened(tmp_path)
+    with database.inbox.write() as connection:
+        earlier = {"source": "grafana", "received_at": NOW, "body": LARGE, "refused": "no JSON", "times": 7, "learnt": "webhook"}
+        connection.execute(table.insert(), earlier)
+        notifications.refuse(connection, "grafana", NOW, LARGE, "no JSON")
+    with database.inbox.read() as connection:
+        assert [one.times for one in notifications.refused(connection, 5)] == [8]
+    database.close()
 
 
 @pytest.mark.usefixtures("each_store")
