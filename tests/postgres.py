@@ -35,10 +35,13 @@ def _programs() -> Path:
 class PostgresServer:
     """`url` leads to a new database with the tables in it; role art58 needs no password, keeper needs `PASSWORD`.
 
-    Its data lie in a new folder `within` that one, or where temporary files do.
+    Its data lie in a new folder `within` that one, or where temporary files do. `follows`: it is a standby of that one.
     """
 
-    def __init__(self, *options: str, synced: bool = False, within: Path | None = None) -> None:
+    def __init__(
+        self, *options: str, synced: bool = False, within: Path | None = None, follows: "PostgresServer | None" = None
+    ) -> None:
+        self._follows = follows
         self._programs = _programs()
         self.folder = Path(tempfile.mkdtemp(prefix="art58-postgres-", dir=within))
         self.port = free_port()
@@ -52,6 +55,11 @@ class PostgresServer:
         try:
             if os.getuid() == 0:  # which PostgreSQL refuses
                 shutil.chown(self.folder, "postgres", "postgres")
+            if self._follows:
+                of = ["-h", "127.0.0.1", "-p", str(self._follows.port), "-U", "admin"]
+                subprocess.run(self._as_user("pg_basebackup", "-D", "data", "-R", "-c", "fast", *of), **self._quiet)
+                self.start()
+                return self
             subprocess.run(
                 self._as_user("initdb", "-D", "data", "-A", "trust", "-U", "admin", "-E", "UTF8", "--no-sync"), **self._quiet
             )
@@ -132,10 +140,11 @@ class PostgresServer:
             return cursor.fetchall() if cursor.description else []
 
     def _answers(self) -> bool:
+        """Also whether it is what it was made for: a standby, or not."""
         assert self._process
         assert self._process.poll() is None, (self.folder / "log").read_text()[-2000:]
         try:
-            return self.execute("SELECT pg_is_in_recovery()") == [(False,)]
+            return self.execute("SELECT pg_is_in_recovery()") == [(self._follows is not None,)]
         except psycopg.OperationalError:
             return False
 

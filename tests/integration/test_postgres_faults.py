@@ -105,6 +105,25 @@ def test_after_a_kill_of_the_server_under_load_it_answers_503_then_goes_on_and_h
         assert served.stop() == 0
 
 
+def test_when_the_primary_dies_the_promoted_standby_has_all_that_was_answered_200(server: PostgresServer, tmp_path: Path) -> None:
+    name = server.url().rpartition("/")[2]
+    with PostgresServer(synced=True, follows=server) as standby:
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        server.reload()
+        until(lambda: server.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)])
+        hosts = "&".join(f"host=127.0.0.1:{each.port}" for each in (server, standby))
+        with served_on(f"postgresql://art58@/{name}?{hosts}&target_session_attrs=read-write", tmp_path / "served") as served:
+            taken = [f"core-{number}" for number in range(30) if post(served, f"core-{number}") == 200]
+            assert len(taken) == 30
+            server.kill()
+            assert post(served, "meanwhile") == 503
+            assert not is_ready(served)
+            standby.execute("SELECT pg_promote()")
+            until(lambda: post(served, "after") == 200, 30)
+            until(lambda: equipment(served) == {*taken, "after"}, 30)
+            assert served.stop() == 0
+
+
 def test_a_primary_that_has_become_read_only_costs_503_until_it_can_be_written_again(
     server: PostgresServer, tmp_path: Path
 ) -> None:
