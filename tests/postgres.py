@@ -46,7 +46,7 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="art58-postgres-", dir=within))
         self.port = free_port()
         self._options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}"]
-        self._options += ["shared_buffers=16MB", "max_connections=200", *options]
+        self._options += ["shared_buffers=16MB", "max_connections=800", *options]
         self._options += [] if synced else ["fsync=off", "full_page_writes=off"]
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
