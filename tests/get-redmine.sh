@@ -28,7 +28,14 @@ if ! installed; then
   apt-get -qq install -y --no-install-recommends debconf >/dev/null
   # else the package makes a database for an instance of its own
   echo "redmine redmine/instances/default/dbconfig-install boolean false" | debconf-set-selections
-  if ! DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}" >"$dest/install.log" 2>&1; then
+  export DEBIAN_FRONTEND=noninteractive
+  # The bundler inside ruby3.1 3.1.7 (a security update) takes gems that came as packages for deleted ones, and Redmine's set-up ends
+  # with "Could not find ….gem". The one in Debian's package of that name knows them.
+  if ! {
+    apt-get -qq install -y --no-install-recommends ruby-bundler &&
+      bundler=$(dpkg-query -W -f '${Version}' ruby-bundler) &&
+      BUNDLER_VERSION=${bundler%%-*} apt-get -qq install -y --no-install-recommends "${packages[@]}"
+  } >"$dest/install.log" 2>&1; then
     tail -20 "$dest/install.log" >&2
     echo "error: could not install ${packages[*]}, which the tests need." >&2
     exit 1

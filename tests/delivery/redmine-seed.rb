@@ -1,5 +1,6 @@
 # What the tests find in Redmine: two projects, our own user, two persons, and the custom field by which our issues are found again.
 # Its face to the tests is ids.json.
+ActiveJob::Base.queue_adapter = :test # keeps mails about new persons: those who write them lock the database beside us
 Setting.rest_api_enabled = "1"
 Setting.login_required = "1" # without it, a wrong key reads public data and is answered 200
 Setting.text_formatting = "textile"
