@@ -35,7 +35,7 @@ from receiver.model import (
 )
 from receiver.settings import Settings
 from receiver.stated import deed_in_words, stated
-from receiver.storage import acts, heartbeat
+from receiver.storage import acts, heartbeat, schema
 from receiver.storage import incidents as store
 from receiver.storage.database import Database, StoreUnavailable
 
@@ -210,6 +210,7 @@ def opened_store(file: Path, as_json: bool, refusal: Text = _NOT_KEPT) -> Iterat
             )
         database = Database.of(settings)
         try:
+            _check_tables(database)
             yield database, catalogue, settings
         finally:
             database.close()
@@ -222,6 +223,19 @@ def opened_store(file: Path, as_json: bool, refusal: Text = _NOT_KEPT) -> Iterat
             if ja:
                 _say(f"{refusal.ja}: {ja}", err=True)
         sys.exit(1)
+
+
+def _check_tables(database: Database) -> None:
+    """Rows of another version may mean something else to this one, and ours to it. Raises Refused, StoreUnavailable."""
+    with database.read() as connection:
+        here = schema.there(connection)
+    if schema.order(here) < schema.order(schema.wanted()):
+        raise Refused(
+            f"the tables of the store are older than this version ({here or 'none'}, not {schema.wanted()}). "
+            "Bring them up: art58 db migrate, or start the receiver",
+            f"保存先のテーブルがこの版より古いものです（{here or 'なし'}、必要なのは{schema.wanted()}）。"
+            "art58 db migrateを実行するか、受信機を起動してください",
+        )
 
 
 def incident_of(database: Database, id_: str) -> Incident:

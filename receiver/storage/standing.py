@@ -2,6 +2,7 @@
 
 import os
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection, func, select, text
@@ -74,6 +75,8 @@ def look(database: Database) -> Standing:
 
 def _part(database: Database) -> Part:
     url = make_url(database.url)
+    if database.is_sqlite and not Path(str(url.database)).exists():
+        return Part(address(database.url), None, 0, 0)  # to open it would make it
     with database.read() as connection:
         revision = schema.there(connection)
         if database.is_sqlite:

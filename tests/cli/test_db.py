@@ -115,6 +115,35 @@ def test_status_without_tables_or_with_older_ones_is_1_and_says_what_to_do(keepe
     assert (keeper.status()["ok"], keeper.status()["rows"]) == (False, {})
 
 
+def test_to_look_at_a_store_without_an_inbox_makes_none(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, None)
+    keeper("migrate")
+    (tmp_path / "data" / "art58-inbox.db").unlink()
+    looked = keeper("status")
+    assert (looked.exit_code, "art58-inbox.db: it has no tables yet" in looked.stderr) == (1, True)
+    assert not (tmp_path / "data" / "art58-inbox.db").exists()
+
+
+def test_commands_refuse_a_store_of_an_older_version(keeper: Keeper) -> None:
+    """Its rows may mean something else to this one, and what this one writes to an older one."""
+    keeper("migrate", "--to", REVISIONS[0])
+    runner = CliRunner()
+    for words in (["incidents"], ["deliveries"], ["act", "list", "20261121-anyone"]):
+        answer = runner.invoke(main, [*words, "--config", str(keeper.config)])
+        assert answer.exit_code == 1
+        assert f"older than this version ({REVISIONS[0]}, not {REVISIONS[-1]})" in answer.stderr
+        assert "art58 db migrate" in answer.stderr.splitlines()[1], "in Japanese, too"
+    told = json.loads(runner.invoke(main, ["incidents", "--json", "--config", str(keeper.config)]).stdout)
+    assert (told["ok"], "古い" in told["wrong_ja"]) == (False, True)
+
+
+def test_commands_refuse_a_store_of_a_newer_version(keeper: Keeper, database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
+    answer = CliRunner().invoke(main, ["incidents", "--config", str(keeper.config)])
+    assert (answer.exit_code, "revision 0999" in answer.stderr) == (1, True)
+
+
 def test_a_store_of_a_newer_version_is_told_and_left_alone(keeper: Keeper, database: Database) -> None:
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
