@@ -276,7 +276,7 @@ def test_the_readme_has_a_configuration_and_an_alertmanager_example_in_both_lang
         ("docs/tutorial.md", "docs/ja/tutorial.md"),
         *(
             (f"docs/how-to/{page}.md", f"docs/ja/{page}.md")
-            for page in ("dead-letters", "drill", "grafana-annotations", "tickets-to-a-directory")
+            for page in ("dead-letters", "drill", "grafana-annotations", "kubernetes", "postgresql", "tickets-to-a-directory")
         ),
     ],
 )
