@@ -174,6 +174,7 @@ class Postgres:
             "tcp_keepalives_idle": 10,
             "tcp_keepalives_interval": 5,
             "tcp_keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
         }
         settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in wanted.items())
         was, connection.autocommit = connection.autocommit, True

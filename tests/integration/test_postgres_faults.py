@@ -4,8 +4,11 @@ one database: test_postgres_delivery.py.
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +125,32 @@ def test_when_the_primary_dies_the_promoted_standby_has_all_that_was_answered_20
             until(lambda: post(served, "after") == 200, 30)
             until(lambda: equipment(served) == {*taken, "after"}, 30)
             assert served.stop() == 0
+
+
+def test_while_a_standby_keeps_commits_waiting_senders_are_told_503_and_the_process_still_answers(
+    server: PostgresServer, tmp_path: Path
+) -> None:
+    """No time-out of PostgreSQL ends such a wait: every thread and connection would be taken by it."""
+    with served_on(server.url(), tmp_path / "served") as served, ThreadPoolExecutor(20) as threads:
+        assert post(served, "before") == 200
+        until(lambda: equipment(served) == {"before"})
+        server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        server.reload()
+        hanging = [threads.submit(post, served, "hangs"), threads.submit(is_ready, served)]
+        # the worker's tick is the third
+        until(lambda: len(server.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")) == len(hanging) + 1)
+        assert set(threads.map(partial(post, served), [f"meanwhile-{number}" for number in range(18)])) == {503}
+        known = time.monotonic()
+        assert not any(is_ready(served) for _ in range(10)), "however often it is probed"
+        assert served.request("GET", "/-/healthy")[0] == 200
+        assert "before" in equipment(served)
+        assert time.monotonic() - known < 2
+        server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        server.reload()
+        assert [each.result(10) for each in hanging] == [200, True]
+        assert post(served, "after") == 200
+        until(lambda: equipment(served) >= {"before", "hangs", "after"}, 30)
+        assert served.stop() == 0
 
 
 def test_a_primary_that_has_become_read_only_costs_503_until_it_can_be_written_again(

@@ -181,6 +181,15 @@ def test_nothing_is_answered_before_it_is_on_disk_whatever_the_server_is_set_to(
             assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == holds
 
 
+def test_who_is_gone_without_a_word_is_noticed_by_the_server_also_while_it_waits_for_a_receipt(postgres: PostgresServer) -> None:
+    """Keepalives are for idle connections: what was sent and never acknowledged is sent again for a quarter of an hour."""
+    with closing(Database(postgres.url())) as database, database.read() as connection:
+        shown = {
+            name: connection.execute(text(f"SHOW {name}")).scalar_one() for name in ("tcp_keepalives_idle", "tcp_user_timeout")
+        }
+    assert shown == {"tcp_keepalives_idle": "10", "tcp_user_timeout": "20000"}
+
+
 def test_each_delivery_is_claimed_by_one_of_many_that_do_not_wait_for_each_other(opened: Callable[..., Database]) -> None:
     database = opened()
     with database.write() as connection:

@@ -1,6 +1,7 @@
 """What many threads add is written together, in the order in which it came, and each is told whether it was."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -65,3 +66,45 @@ def test_where_the_thread_that_writes_for_all_is_broken_off_none_is_told_that_it
     held.fault = None
     together.add("fifth")
     assert held.written == [["first"], ["fifth"]]
+
+
+def test_while_a_write_hangs_the_others_give_up_and_theirs_is_not_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.storage.together.PATIENCE_SECONDS", 0.3)
+    held = Held()
+    together = Together(held)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(together.add, "first")
+        assert held.began.wait(10)
+        assert isinstance(pool.submit(together.add, "second").exception(10), StoreUnavailable)
+        began = time.monotonic()
+        assert isinstance(pool.submit(together.add, "third").exception(10), StoreUnavailable)
+        assert time.monotonic() - began < 0.3, "it is known to hang: nobody waits for it anew"
+        assert not together._waiting, "who gave up must not fill the memory"
+        held.go_on.set()
+        assert first.result(10) is None
+    together.add("fourth")
+    assert held.written == [["first"], ["fourth"]]
+
+
+def test_one_whose_write_is_under_way_when_it_gives_up_is_told_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`second` is taken by the thread of `third`, which hangs with both."""
+    monkeypatch.setattr("receiver.storage.together.PATIENCE_SECONDS", 1.0)
+    first_may_end, others_may_end = threading.Event(), threading.Event()
+    written: list[list[str]] = []
+
+    def write(names: list[str]) -> None:
+        (others_may_end if written else first_may_end).wait(10)
+        written.append(names)
+
+    together = Together(write)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(together.add, "first")
+        until(lambda: together._since is not None)
+        others = [pool.submit(together.add, name) for name in ("second", "third")]
+        until(lambda: len(together._waiting) == 2)
+        first_may_end.set()
+        until(lambda: sum(other.done() for other in others) == 1)
+        others_may_end.set()
+        assert first.result(10) is None
+        assert sorted(type(other.exception(10)).__name__ for other in others) == ["NoneType", "StoreUnavailable"]
+    assert sorted(written[1]) == ["second", "third"]
