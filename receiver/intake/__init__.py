@@ -7,7 +7,8 @@ Alertmanager would not come again within the flush.
 from contextlib import suppress
 from functools import partial
 
-from flask import Blueprint, Response, current_app, jsonify, request
+import structlog
+from flask import Blueprint, Response, jsonify, request
 from prometheus_client import Counter
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
@@ -26,6 +27,8 @@ REFUSED_KEPT = 64 * 1024
 SMALL, AT_ONCE = 256 * 1024, 8 * 1024 * 1024
 """Bytes of a body that is always read, and of larger ones that one process works on at once unless a single one is larger."""
 TOO_LARGE = "larger than max_body_mib: raise it, or let the sender put fewer alerts in a body"
+
+log = structlog.get_logger()
 
 NOTIFICATIONS = Counter("art58_notifications_total", "Webhook bodies by what became of them", ["source", "outcome"])
 
@@ -68,10 +71,10 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
             else:
                 together.add(notifications.Arrived(source, clock(), packed(body)))
         except StoreUnavailable as error:
-            current_app.logger.error("not stored: %s", error)
+            log.error("not stored: the sender is told to come again", source=source, error=str(error))
             return answer(source, "unavailable", 503, "the notification could not be stored: send it again")
         if wrong:
-            current_app.logger.error("refused a body of %s, its alerts are lost: %s", source, wrong)
+            log.error("refused a body: its alerts are lost", source=source, error=wrong)
             return answer(source, "refused", 400, wrong) if whole else answer(source, "too_large", 413, wrong)
         NOTIFICATIONS.labels(source, "stored").inc()
         return jsonify(status="stored", alerts=alerts)

@@ -54,7 +54,7 @@ def test_it_takes_in_works_off_and_tells_its_figures_and_no_secret(running: Serv
     assert 'art58_notifications_total{outcome="stored",source="alertmanager"} 1.0' in figures
     assert 'art58_queries_total{outcome="failed"}' in figures
     assert "art58_tick_seconds_count" in figures
-    assert "refused a body of alertmanager" in running.log
+    assert 'event="refused a body: its alerts are lost" source=alertmanager error=' in running.log
     assert running.token not in running.log
     assert "Traceback" not in running.log
 

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from receiver.model import Notification
@@ -215,7 +216,7 @@ UNANNOUNCED = {"environ_overrides": {"wsgi.input_terminated": True, "HTTP_TRANSF
 @on_each_store
 @pytest.mark.parametrize("options", [{}, UNANNOUNCED], ids=["announced", "unannounced"])
 def test_a_body_over_the_limit_is_refused_the_setting_is_named_and_its_beginning_kept(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+    tmp_path: Path, options: dict[str, Any]
 ) -> None:
     app = App(tmp_path, max_body_mib=1)
     before = counted("alertmanager", "too_large")
@@ -225,11 +226,12 @@ def test_a_body_over_the_limit_is_refused_the_setting_is_named_and_its_beginning
         stream = {"input_stream": io.BytesIO(too_large)} if options else {"data": too_large}
         return app.client.post(ALERTMANAGER, headers=BEARER, **stream, **options)
 
-    response = send()
+    with capture_logs() as logged:
+        response = send()
 
     assert response.status_code == 413
     assert "max_body_mib" in said(response)["error"]
-    assert "max_body_mib" in caplog.text
+    assert "max_body_mib" in logged[0]["error"]
     assert counted("alertmanager", "too_large") == before + 1
     assert stored(app) == [("alertmanager", too_large[: 64 * 1024], said(response)["error"])]
     assert send().status_code == 413
@@ -374,19 +376,23 @@ def test_no_answer_says_429_and_none_tells_a_secret_nor_does_the_log(app: App, c
     caplog.set_level("DEBUG")
     ways = [BEARER, basic("alertmanager", PASSWORD), basic("x", "a-guess-7q"), {"Authorization": "Bearer a-guess-7q"}, {}]
     bodies = [BODY, b"", b"{}", GRAFANA_BODY, json.dumps({"version": "4", "alerts": [{}]}).encode()]
-    answers = [
-        app.client.open(path, method=method, data=body, headers=headers)
-        for path in (ALERTMANAGER, GRAFANA, "/api/v1/incidents", "/incidents/x", "/metrics", "/-/ready", "/-/healthy", "/none")
-        for method in ("GET", "POST", "PUT")
-        for body in bodies
-        for headers in ways
-    ]
-    app.inbox.unlink()
-    answers.append(app.client.post(ALERTMANAGER, data=BODY, headers=BEARER))
+    with capture_logs() as logged:
+        answers = [
+            app.client.open(path, method=method, data=body, headers=headers)
+            for path in (ALERTMANAGER, GRAFANA, "/api/v1/incidents", "/incidents/x", "/metrics", "/-/ready", "/-/healthy", "/none")
+            for method in ("GET", "POST", "PUT")
+            for body in bodies
+            for headers in ways
+        ]
+        app.inbox.unlink()
+        answers.append(app.client.post(ALERTMANAGER, data=BODY, headers=BEARER))
 
     assert {answer.status_code for answer in answers} == {200, 400, 401, 404, 405, 503}
-    told = caplog.text + "".join(f"{answer.headers}{answer.text}" for answer in answers)
-    assert "refused a body of grafana" in told
+    told = f"{caplog.text}{logged}" + "".join(f"{answer.headers}{answer.text}" for answer in answers)
+    assert {
+        ("refused a body: its alerts are lost", "grafana"),
+        ("not stored: the sender is told to come again", "alertmanager"),
+    } <= {(line["event"], line["source"]) for line in logged}
     for secret in (TOKEN, PASSWORD, "a-guess-7q", base64.b64encode(f"alertmanager:{PASSWORD}".encode()).decode()):
         assert secret not in told
 
