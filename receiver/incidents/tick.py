@@ -230,11 +230,11 @@ def _accident_days(database: Database, calendar: Calendar, now: datetime) -> dic
     since = now - timedelta(weeks=calendar.weeks, days=1)
     days: dict[str | None, set[date]] = defaultdict(set)
     with database.read() as connection:
-        for incident in store.failing_since(connection, since):
-            first = in_japan(max(incident.failure_started_at, since), "start").date()
-            last = in_japan(incident.restored_at or now, "now").date()
+        for units, began, ended in store.failing_since(connection, since):
+            first = in_japan(max(began, since), "start").date()
+            last = in_japan(ended or now, "now").date()
             its = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
-            for unit in incident.units or (incident.equipment,):
+            for unit in units:
                 days[unit].update(its)
     return days
 

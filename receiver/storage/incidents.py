@@ -279,16 +279,20 @@ def told(connection: Connection, ids: Iterable[str]) -> set[str]:
     return found
 
 
-_FAILING = _INCIDENTS.where(
+_FAILING = select(*(incidents.c[name] for name in ("units", "equipment", "failure_started_at", "restored_at"))).where(
     incidents.c.restored_at.is_(None) | (incidents.c.restored_at >= bindparam("since")),
     incidents.c.joined_to.is_(None),
     incidents.c.dismissed.is_(False),
 )
 
 
-def failing_since(connection: Connection, since: datetime) -> list[Incident]:
-    """Every incident that was not over at `since`, without those that were none or are part of another."""
-    return [_incident(row) for row in connection.execute(_FAILING, {"since": since}).all()]
+def failing_since(connection: Connection, since: datetime) -> Iterator[tuple[list[str | None], datetime, datetime | None]]:
+    """Equipment (None: not named), begin and end of every incident that was not over at `since`.
+
+    Without those that were none or are part of another. One by one: of many weeks they are many.
+    """
+    for units, equipment, began, ended in connection.execute(_FAILING, {"since": since}):
+        yield msgspec.json.decode(units) or [equipment], began, ended
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:

@@ -103,6 +103,7 @@ incidents = Table(
     Column("to_assess", Boolean, nullable=False, default=False),
     Index("incidents_by_state", "state", "opened_at"),
     Index("incidents_by_time", "opened_at"),
+    Index("incidents_by_end", "restored_at"),
 )
 _to_assess = incidents.c.to_assess.is_(True)
 Index("incidents_to_assess", incidents.c.id, sqlite_where=_to_assess, postgresql_where=_to_assess)

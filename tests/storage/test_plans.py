@@ -104,6 +104,10 @@ QUERIES: dict[str, tuple[Callable[[Connection], object], str]] = {
         lambda c: incidents.listed(c, ("open", "recovering", "restored", "closed"), 1000),
         "SCAN incidents USING INDEX incidents_by_time",
     ),
+    "incidents of the last weeks": (
+        lambda c: list(incidents.failing_since(c, NOW)),
+        "SEARCH incidents USING INDEX incidents_by_end (restored_at>?)",
+    ),
     "living incidents": (incidents.living, "SEARCH incidents USING INDEX incidents_by_state (state=?)"),
     "unrouted assessments": (incidents.unrouted, "USING INDEX assessments_unrouted"),
     "waiting bodies": (lambda c: notifications.waiting(c, 20), "USING INDEX notifications_waiting"),
