@@ -4,7 +4,6 @@ The clock matters more than the webhook: an outage becomes major by lasting, wit
 ticks; between them only that is looked at of which something is news, or whose time has come.
 """
 
-from collections import defaultdict
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Literal, NamedTuple
@@ -24,7 +23,6 @@ from receiver.incidents.learn import learn_topology
 from receiver.incidents.starts import find_starts
 from receiver.incidents.uncollected import uncollected
 from receiver.law.counting import Affected
-from receiver.law.provisions import in_japan
 from receiver.law.rulebook import Rulebook
 from receiver.law.verdict import Verdict
 from receiver.model import Alert, Assessment, Conclusion, Incident
@@ -228,15 +226,8 @@ def _away_since(database: Database, settings: Settings, now: datetime) -> dateti
 def _accident_days(database: Database, calendar: Calendar, now: datetime) -> dict[str | None, set[date]]:
     """The days in Japan on which equipment was failing, as far back as days are compared."""
     since = now - timedelta(weeks=calendar.weeks, days=1)
-    days: dict[str | None, set[date]] = defaultdict(set)
     with database.read() as connection:
-        for units, began, ended in store.failing_since(connection, since):
-            first = in_japan(max(began, since), "start").date()
-            last = in_japan(ended or now, "now").date()
-            its = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
-            for unit in units:
-                days[unit].update(its)
-    return days
+        return store.failing_days(connection, since, now)
 
 
 def _judge(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from operator import attrgetter, itemgetter
 from sys import intern
 from typing import Any, get_args
@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    ColumnElement,
     Connection,
     Row,
     Select,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from receiver.law.provisions import JST
 from receiver.model import Alert, Assessment, Conclusion, Incident, IncidentState, Learnt, Source
 from receiver.storage.sightings import AGAIN, RECENT
 from receiver.storage.sightings import about_services as about_services
@@ -279,20 +281,39 @@ def told(connection: Connection, ids: Iterable[str]) -> set[str]:
     return found
 
 
-_FAILING = select(*(incidents.c[name] for name in ("units", "equipment", "failure_started_at", "restored_at"))).where(
+_DAY, _JST = (int(time / timedelta(microseconds=1)) for time in (timedelta(days=1), JST.utcoffset(None)))
+_1970 = date(1970, 1, 1).toordinal()
+
+
+def _day(column: ColumnElement[datetime]) -> ColumnElement[int]:
+    """In Japan, since 1970."""
+    return (type_coerce(column, BigInteger) + _JST) // _DAY
+
+
+_FAILING = select(
+    incidents.c.units, incidents.c.equipment, _day(incidents.c.failure_started_at), _day(incidents.c.restored_at)
+).where(
     incidents.c.restored_at.is_(None) | (incidents.c.restored_at >= bindparam("since")),
     incidents.c.joined_to.is_(None),
     incidents.c.dismissed.is_(False),
 )
 
 
-def failing_since(connection: Connection, since: datetime) -> Iterator[tuple[list[str | None], datetime, datetime | None]]:
-    """Equipment (None: not named), begin and end of every incident that was not over at `since`.
+def failing_days(connection: Connection, since: datetime, now: datetime) -> dict[str | None, set[date]]:
+    """The days in Japan, from `since` to `now`, on which equipment (None: not named) was failing.
 
-    Without those that were none or are part of another. One by one: of many weeks they are many.
+    Without incidents that were none or are part of another. Days are counted as numbers: of many weeks incidents are many.
     """
-    for units, equipment, began, ended in connection.execute(_FAILING, {"since": since}):
-        yield msgspec.json.decode(units) or [equipment], began, ended
+    earliest, today = (moment.astimezone(JST).toordinal() - _1970 for moment in (since, now))
+    names: dict[str, list[str | None]] = {}
+    found: dict[str | None, set[int]] = defaultdict(set)
+    for units, equipment, first, last in connection.execute(_FAILING, {"since": since}):
+        if units not in names:
+            names[units] = msgspec.json.decode(units)
+        days = range(max(first, earliest), (today if last is None else last) + 1)
+        for unit in names[units] or (equipment,):
+            found[unit].update(days)
+    return {unit: {date.fromordinal(_1970 + day) for day in days} for unit, days in found.items()}
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:

@@ -105,7 +105,7 @@ QUERIES: dict[str, tuple[Callable[[Connection], object], str]] = {
         "SCAN incidents USING INDEX incidents_by_time",
     ),
     "incidents of the last weeks": (
-        lambda c: list(incidents.failing_since(c, NOW)),
+        lambda c: incidents.failing_days(c, NOW, NOW),
         "SEARCH incidents USING INDEX incidents_by_end (restored_at>?)",
     ),
     "living incidents": (incidents.living, "SEARCH incidents USING INDEX incidents_by_state (state=?)"),
