@@ -129,11 +129,11 @@ class Served:
                 found.append(int(entry.parent.name))
         return sorted(found)
 
-    def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+    def request(self, method: str, path: str, body: bytes | None = None, timeout: float = 10) -> tuple[int, Any]:
         """Status and JSON of the answer (text where it is no JSON)."""
         asked = urllib.request.Request(self.url + path, data=body, method=method, headers={"Authorization": f"Bearer {self.token}"})
         try:
-            with urllib.request.urlopen(asked, timeout=10) as response:
+            with urllib.request.urlopen(asked, timeout=timeout) as response:
                 status, text = response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read().decode()

@@ -3,6 +3,7 @@
 import gc
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -31,6 +32,16 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+class _Log(structlog.PrintLogger):
+    """What cannot be told, as the disk of the log is full or its pipe is closed, is not told: nothing else fails by it."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="art58-receiver")
 def main() -> None:
@@ -42,7 +53,7 @@ def main() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Log(sys.stderr),
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
 

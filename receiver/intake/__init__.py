@@ -5,6 +5,7 @@ Alertmanager would not come again within the flush.
 """
 
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -37,6 +38,13 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
     """The webhooks."""
     crowd = Crowd(SMALL, AT_ONCE)
     together = Together(partial(database.inbox.append, tables.notifications, notifications.Arrived._fields))
+
+    def refuse(several: list[tuple[Source, datetime, bytes, str]]) -> None:
+        with database.inbox.write(beside=True) as connection:
+            for one in several:
+                notifications.refuse(connection, *one)
+
+    refused = Together(refuse)
     room = Blueprint("intake", __name__, url_prefix="/webhook")
 
     @room.post("/alertmanager")
@@ -66,8 +74,7 @@ def blueprint(database: Database, gate: Gate, clock: Clock) -> Blueprint:
                 wrong = str(error)
         try:
             if wrong:
-                with database.inbox.write(beside=True) as connection:
-                    notifications.refuse(connection, source, clock(), body[:REFUSED_KEPT], wrong)
+                refused.add((source, clock(), body[:REFUSED_KEPT], wrong))
             else:
                 together.add(notifications.Arrived(source, clock(), packed(body)))
         except StoreUnavailable as error:

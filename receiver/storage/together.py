@@ -2,9 +2,7 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 from receiver.storage.unavailable import StoreUnavailable
@@ -16,11 +14,11 @@ PATIENCE_SECONDS = 5.0
 
 
 class _Entry(Generic[T]):
-    __slots__ = ("error", "is_done", "is_taken", "item")
+    __slots__ = ("error", "is_done", "is_waiting", "item")
 
     def __init__(self, item: T) -> None:
         self.item = item
-        self.is_taken = self.is_done = False
+        self.is_waiting, self.is_done = True, False
         self.error: Exception | None = None
 
 
@@ -29,41 +27,43 @@ class Together(Generic[T]):
 
     def __init__(self, write: Callable[[list[T]], None]) -> None:
         self._write = write
-        self._turn = threading.Lock()
+        self._changed = threading.Condition(threading.Lock())
+        self._waiting: list[_Entry[T]] = []
         self._since: float | None = None
         """When the write that is under way began."""
-        self._waiting: deque[_Entry[T]] = deque()
 
     def add(self, item: T) -> None:
         """Returns when it is written. Raises what the write for all raised: then none of it is; and StoreUnavailable where that
         hangs, or was broken off, as by the end of its thread: then nobody knows.
         """
         entry = _Entry(item)
-        self._waiting.append(entry)
-        since = self._since
-        if self._turn.acquire(timeout=max(0.0, since + PATIENCE_SECONDS - time.monotonic()) if since else PATIENCE_SECONDS):
-            try:
-                if not entry.is_taken:
-                    self._write_all()
-            finally:
-                self._turn.release()
-        else:
-            with suppress(ValueError):  # else it is taken
-                self._waiting.remove(entry)
+        with self._changed:
+            self._waiting.append(entry)
+            # of several slow writes that come one after the other none hangs
+            while self._since and not (entry.is_done or entry.error):
+                left = self._since + PATIENCE_SECONDS - time.monotonic()
+                if left <= 0:
+                    if entry.is_waiting:
+                        self._waiting.remove(entry)
+                        entry.is_waiting = False
+                    break
+                self._changed.wait(left)
+            entries = self._taken() if entry.is_waiting else []
+        if entries:
+            self._write_all(entries)
         if entry.error:
             raise entry.error
         if not entry.is_done:
             raise StoreUnavailable("the write by another thread, which this one waited for, hangs or was broken off")
 
-    def _write_all(self) -> None:
-        entries: list[_Entry[T]] = []
-        # one by one: others add to it meanwhile, and who gives up takes its own away
-        with suppress(IndexError):
-            for _ in range(len(self._waiting)):
-                entry = self._waiting.popleft()
-                entry.is_taken = True
-                entries.append(entry)
+    def _taken(self) -> list[_Entry[T]]:
+        entries, self._waiting = self._waiting, []
+        for entry in entries:
+            entry.is_waiting = False
         self._since = time.monotonic()
+        return entries
+
+    def _write_all(self, entries: list[_Entry[T]]) -> None:
         try:
             self._write([entry.item for entry in entries])
         except Exception as error:  # noqa: BLE001 - whatever it is, each of them is told
@@ -73,4 +73,6 @@ class Together(Generic[T]):
             for entry in entries:
                 entry.is_done = True
         finally:
-            self._since = None
+            with self._changed:
+                self._since = None
+                self._changed.notify_all()

@@ -1,5 +1,7 @@
 """`art58 serve` as a process tree: it comes up, survives what dies in it, ends whole, and keeps what it has confirmed."""
 
+import errno
+import io
 import os
 import signal
 import socket
@@ -12,7 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
+from click.testing import CliRunner
 
+from receiver.cli import main
 from tests import own_rulebooks
 from tests.fakes.ticket_webhook import FakeTicketWebhook
 from tests.serving import VOICE, Served, until
@@ -57,6 +62,27 @@ def test_it_takes_in_works_off_and_tells_its_figures_and_no_secret(running: Serv
     assert 'event="refused a body: its alerts are lost" source=alertmanager error=' in running.log
     assert running.token not in running.log
     assert "Traceback" not in running.log
+
+
+class Full(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_is_no_fault_of_what_is_told_in_it() -> None:
+    """A refused body would be answered 500, and sent again and again."""
+    before = structlog.get_config()
+    try:
+        CliRunner().invoke(main, ["check", "no-such-file"])
+        told = structlog.get_config()
+    finally:
+        structlog.configure(**before)
+    closed = io.StringIO()
+    closed.close()
+    for file in (Full(), closed):
+        logger = told["logger_factory"]()
+        logger._file = file
+        structlog.wrap_logger(logger, processors=told["processors"]).error("refused a body", source="alertmanager")
 
 
 def test_where_the_port_is_taken_it_says_what_to_do_and_leaves_the_running_one_alone(running: Served) -> None:
