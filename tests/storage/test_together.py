@@ -3,11 +3,12 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 from receiver.storage.database import StoreUnavailable
-from receiver.storage.together import Together
+from receiver.storage.together import PATIENCE_SECONDS, Together
 from tests.serving import until
 
 
@@ -111,16 +112,30 @@ def test_one_whose_write_is_under_way_when_it_gives_up_is_told_that_nobody_knows
 
 
 def test_of_slow_writes_none_hangs_and_each_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.storage.together.PATIENCE_SECONDS", 1.0)
-    written: list[str] = []
+    """Two of them, each as long as three fifths of the patience."""
+    now, looked, written = [100.0], [], []
+    monkeypatch.setattr("receiver.storage.together.time", SimpleNamespace(monotonic=lambda: now[0]))
+    first_may_end = threading.Event()
 
     def write(names: list[str]) -> None:
-        time.sleep(0.6)
-        written.extend(names)
+        if not written:
+            assert first_may_end.wait(10)
+        now[0] += 0.6 * PATIENCE_SECONDS
+        if written:
+            before = len(looked)
+            with together._changed:
+                together._changed.notify_all()
+            until(lambda: len(looked) == before + 2)  # both others see how long it has lasted
+        written.append(names)
 
     together = Together(write)
-    names = [f"name-{number}" for number in range(8)]
-    with ThreadPoolExecutor(len(names)) as pool:
-        calls = [pool.submit(together.add, name) for name in names]
-        assert [call.exception(20) for call in calls] == [None] * len(names)
-    assert sorted(written) == names
+    wait = together._changed.wait
+    monkeypatch.setattr(together._changed, "wait", lambda left: looked.append(left) or wait(left))
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(together.add, "first")]
+        until(lambda: together._since is not None)
+        calls += [pool.submit(together.add, name) for name in ("second", "third", "fourth")]
+        until(lambda: len(looked) == 3)
+        first_may_end.set()
+        assert [call.exception(20) for call in calls] == [None] * 4
+    assert sorted(written[1]) == ["fourth", "second", "third"]
