@@ -113,7 +113,7 @@ def test_one_whose_write_is_under_way_when_it_gives_up_is_told_that_nobody_knows
 
 def test_of_slow_writes_none_hangs_and_each_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of them, each as long as three fifths of the patience."""
-    now, looked, written = [100.0], [], []
+    now, looked, woken, written = [100.0], [], [], []
     monkeypatch.setattr("receiver.storage.together.time", SimpleNamespace(monotonic=lambda: now[0]))
     first_may_end = threading.Event()
 
@@ -130,7 +130,7 @@ def test_of_slow_writes_none_hangs_and_each_is_waited_for(monkeypatch: pytest.Mo
 
     together = Together(write)
     wait = together._changed.wait
-    monkeypatch.setattr(together._changed, "wait", lambda left: looked.append(left) or wait(left))
+    monkeypatch.setattr(together._changed, "wait", lambda left: looked.append(left) or woken.append(wait(left)))
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(together.add, "first")]
         until(lambda: together._since is not None)
@@ -139,3 +139,4 @@ def test_of_slow_writes_none_hangs_and_each_is_waited_for(monkeypatch: pytest.Mo
         first_may_end.set()
         assert [call.exception(20) for call in calls] == [None] * 4
     assert sorted(written[1]) == ["fourth", "second", "third"]
+    assert all(woken), "each is told at once, and need not look by itself"
