@@ -5,9 +5,7 @@ be right, and by incidents, to derive alerts. Unknown keys are ignored: newer se
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -76,7 +74,8 @@ def decode(source: Source, body: bytes, learnt: Learnt = "webhook") -> list[Aler
     """
     decoded = _decoded(source, body, _BODY)
     _check_all(decoded.alerts, decoded.external_url, body)
-    silences = f"{decoded.external_url.rstrip('/')}/#/silences/new?filter=" if source == "alertmanager" else ""
+    at = decoded.external_url.rstrip("/")
+    silences = f"{at}/#/silences/new?filter=" if source == "alertmanager" and at.startswith("http") else ""
     return [_event(source, alert, silences, learnt) for alert in decoded.alerts]
 
 
@@ -146,12 +145,18 @@ def _check_texts(alert: _Alert) -> None:
 
 
 def _event(source: Source, alert: _Alert, silences: str, learnt: Learnt) -> AlertEvent:
-    """`silences` is where Alertmanager makes a silence for the labels that follow; Grafana gives the whole address itself."""
+    """`silences` is where Alertmanager makes a silence for the labels that would follow (whoever shows it adds them); Grafana gives
+    the whole address itself.
+    """
     ends_at = alert.ends_at.astimezone(UTC) if alert.ends_at and alert.status == "resolved" else None
-    silence = silences + _matchers(alert.labels) if silences.startswith("http") else alert.silence_url
-    links = {"__dashboard_url__": alert.dashboard_url, "__panel_url__": alert.panel_url, "__silence_url__": silence}
+    annotations = alert.annotations or {}
     # Grafana sends no annotations by such names: they are its own, and stay there
-    annotations = (alert.annotations or {}) | {name: url for name, url in links.items() if url}
+    if alert.dashboard_url:
+        annotations["__dashboard_url__"] = alert.dashboard_url
+    if alert.panel_url:
+        annotations["__panel_url__"] = alert.panel_url
+    if silence := silences or alert.silence_url:
+        annotations["__silence_url__"] = silence
     return AlertEvent(
         source=source,
         fingerprint=alert.fingerprint or _fingerprint(alert.labels),
@@ -164,25 +169,6 @@ def _event(source: Source, alert: _Alert, silences: str, learnt: Learnt) -> Aler
         learnt=learnt,
         inhibited_by=alert.inhibited_by,
     )
-
-
-def _matchers(labels: dict[str, str]) -> str:
-    """As Alertmanager writes them in an address: values are quoted, with a backslash before quotes and backslashes."""
-    its = [(_short_matcher if len(name) + len(value) <= _SHORT else _matcher)(name, value) for name, value in labels.items()]
-    return "%7B" + "%2C".join(its) + "%7D"
-
-
-def _matcher(name: str, value: str) -> str:
-    escaped = value.replace("\\", r"\\").replace('"', r"\"")
-    text = f'{name}="{escaped}"'
-    return text.translate(_QUOTED) if text.isascii() else quote(text)
-
-
-# the same few come again and again, and to quote them takes longer than all else of an alert
-_short_matcher = lru_cache(maxsize=10_000)(_matcher)
-_SHORT = 200
-"""Characters of a label that is remembered: whoever sends long ones would fill the memory for good."""
-_QUOTED = {code: quote(chr(code)) for code in range(128)}
 
 
 def _fingerprint(labels: dict[str, str]) -> str:

@@ -51,6 +51,7 @@ def plan(database: Database, routes: tuple[Route, ...], now: datetime) -> int:
         incidents = store.named(connection, ids)
         owed = newest_objects(deliveries.of_incidents(connection, ids))
         near = _near_misses(connection, incidents, routes)
+        routed: dict[str, int] = {}
         for id_ in ids:
             number = numbers[id_]
             waits = False
@@ -61,7 +62,8 @@ def plan(database: Database, routes: tuple[Route, ...], now: datetime) -> int:
                     deliveries.want(connection, row_of(id_, route.target, known or object_, number, now))
                 waits = waits or when == "later"
             if not waits:  # else it is looked at again with the next tick
-                store.mark_routed(connection, id_, number, now)
+                routed[id_] = number
+        store.mark_routed(connection, routed, now)
     return len(ids)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from urllib.parse import quote
 
 from receiver.law.provisions import Text
 from receiver.law.wording import clock_time
@@ -128,10 +129,23 @@ def links(alerts: Iterable[Alert]) -> tuple[Link, ...]:
         if rule := _RULES.get(alert.source):
             named.append((rule, alert.generator_url))
         for what, url in named:
-            link, same = Link(what, url), found.setdefault(what.en, [])
-            if _ADDRESS.fullmatch(url) and not set(url) & _UNFIT and link not in same and len(same) < LINKS_OF_A_KIND:
+            same = found.setdefault(what.en, [])
+            if len(same) == LINKS_OF_A_KIND:
+                continue
+            link = Link(what, url + _matchers(alert.labels) if url.endswith(_OF_LABELS) else url)
+            if _ADDRESS.fullmatch(link.url) and not set(link.url) & _UNFIT and link not in same:
                 same.append(link)
     return tuple(link for same in found.values() for link in same)
+
+
+_OF_LABELS = "/#/silences/new?filter="
+"""Ends the address at which Alertmanager makes a silence for the labels that follow."""
+
+
+def _matchers(labels: dict[str, str]) -> str:
+    """As Alertmanager writes them in an address: values are quoted, with a backslash before quotes and backslashes."""
+    escaped = {name: value.replace("\\", r"\\").replace('"', r"\"") for name, value in labels.items()}
+    return quote("{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}")
 
 
 def _followed(incident: Incident, alerts: list[Alert], stated: Stated) -> list[Text]:

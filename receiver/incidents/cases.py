@@ -1,5 +1,6 @@
 """An incident with all that is known of it when it is judged: its alerts, the services they hit, what persons stated."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import reduce
@@ -46,7 +47,8 @@ class Version(NamedTuple):
 
 
 class Case(msgspec.Struct, gc=False):
-    """An incident to be judged with all that is known of it at this tick. Its alerts are without what only people read.
+    """An incident to be judged with all that is known of it at this tick. Its alerts are without what only people read, and one
+    stands for those that are alike; `numbers`: for how many, by its key, if for more than itself.
 
     `ended`: when it recovered by its alerts and by what a person stated, `held_at` when that will have held. `gone`: what was last
     assessed of services that it has no more. `version`: as it was read.
@@ -55,6 +57,7 @@ class Case(msgspec.Struct, gc=False):
     incident: Incident
     version: Version
     alerts: list[Alert]
+    numbers: dict[correlate.Key, int]
     hits: list[Hit]
     previous: dict[str, Conclusion]
     stated: Stated
@@ -90,6 +93,7 @@ class _Read(msgspec.Struct, gc=False):
 
     told: int = 0
     alerts: list[Alert] = []
+    numbers: dict[correlate.Key, int] = {}
     hits: list[Hit] = []
     number: int = 0
     conclusions: list[Conclusion] = []
@@ -145,8 +149,9 @@ class Cases:
         for version, read in its:
             id_ = version.incident.id
             if read.told != version.told:
-                read.told, read.alerts, read.ends = version.told, alerts[id_], None
-                read.hits = _hits(connection, self._catalogue, alerts[id_])
+                read.told, read.ends = version.told, None
+                read.alerts, read.numbers = _one_of_alike(alerts.pop(id_, []))
+                read.hits = _hits(connection, self._catalogue, read.alerts)
             if read.number != version.number:
                 read.number, read.conclusions = version.number, latest[id_]
             if read.act != version.act:
@@ -173,7 +178,7 @@ class Cases:
             if last and not hit.named.issuperset(last.units):
                 # counted of more equipment than it has by what is known now
                 previous[last.service] = msgspec.structs.replace(last, affected=Affected(bound=last.affected.bound))
-        return Case(incident, version, read.alerts, hits, previous, read.stated)
+        return Case(incident, version, read.alerts, read.numbers, hits, previous, read.stated)
 
     def _find_end(self, case: Case, without_data: dict[str, datetime]) -> None:
         read = self._read[case.incident.id]
@@ -189,6 +194,23 @@ class Cases:
 
 
 _MOST_SHARED = 10_000
+
+
+def _one_of_alike(alerts: list[Alert]) -> tuple[list[Alert], dict[correlate.Key, int]]:
+    """Of those that differ in nothing that a tick looks at the first, in their order; and for how many it stands.
+
+    A group of fifty begins and ends at once. Of what was sighted twice each sighting tells of the other.
+    """
+    sighted = Counter((alert.source, alert.fingerprint) for alert in alerts)
+    first: dict[tuple[object, ...], Alert] = {}
+    numbers: dict[correlate.Key, int] = Counter()
+    for alert in alerts:
+        # labels are shared: those of two alerts are the same, or differ
+        its: tuple[object, ...] = alert.starts_at, alert.ends_at, alert.fired_at, alert.resolved_at, alert.cause, id(alert.labels)
+        if sighted[alert.source, alert.fingerprint] > 1:
+            its += (alert.fingerprint,)
+        numbers[correlate.order_of(first.setdefault((alert.source, *its), alert))] += 1
+    return list(first.values()), {key: number for key, number in numbers.items() if number > 1}
 
 
 def _add_what_others_tell(connection: Connection, cases: list[Case]) -> None:
@@ -230,8 +252,7 @@ def _keep_what_parts_counted(case: Case, of_parts: list[Conclusion]) -> None:
 
 def _hits(connection: Connection, catalogue: Catalogue, alerts: list[Alert]) -> list[Hit]:
     """The services that these alerts are about, in the order of the catalogue."""
-    named = {equipment for alert in alerts if (equipment := correlate.equipment_of(alert))}
-    parents = parents_of(connection, catalogue, alerts) if len(named) > 1 else {}
+    parents = parents_of(connection, catalogue, alerts) if len(correlate.equipments_of(alerts)) > 1 else {}
     by_service: dict[str, list[Alert]] = {}
     for alert in alerts:
         for service in correlate.services_of(alert, catalogue):
@@ -239,7 +260,7 @@ def _hits(connection: Connection, catalogue: Catalogue, alerts: list[Alert]) -> 
     found = []
     for service in catalogue.services:
         if its := by_service.get(service.name):
-            names = frozenset(equipment[1] for alert in its if (equipment := correlate.equipment_of(alert)))
+            names = frozenset(name for _, name in correlate.equipments_of(its))
             found.append(Hit(service, its, correlate.units_of(its, parents) or (None,), names, None))
     return found
 

@@ -65,6 +65,12 @@ def equipment_of(alert: Alert) -> tuple[str, str] | None:
     return None if alert.cause is None else equipment_named_by(alert.cause)
 
 
+def equipments_of(alerts: Iterable[Alert]) -> set[tuple[str, str]]:
+    """Label and name of all equipment that these alerts point to."""
+    causes = {alert.cause for alert in alerts if alert.cause}
+    return {equipment for cause in causes if (equipment := equipment_named_by(cause))}
+
+
 def equipment_named_by(cause: str) -> tuple[str, str] | None:
     if not cause.startswith(_EQUIPMENT):
         return None

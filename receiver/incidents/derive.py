@@ -101,6 +101,14 @@ def _fold_in(connection: Connection, events: Iterable[tuple[AlertEvent, datetime
     news = _News([], {})
     others: list[tuple[Alert | None, Alert]] = []
     for key, its in changed.items():
+        if len(its) == 1 and not before[key]:  # heard of for the first time, as are most in a storm
+            (alert,) = its.values()
+            if alert.cause:
+                news.alerts.append(alert)
+                news.stored[correlate.order_of(alert)] = None
+            else:
+                others.append((None, alert))
+            continue
         then, now = _told(before[key]), _told(known[key])
         for starts_at, alert in known[key].items():
             is_homeless = alert.incident_id is None and starts_at in its
@@ -130,6 +138,8 @@ def _told(by_start: Mapping[datetime, Alert]) -> dict[datetime, tuple[object, ..
 
 Homes = list[tuple[Incident, bool]]
 """The incident of each failure, and whether it is a new one parted from another."""
+Alike = Mapping[Key, Sequence[Alert]]
+"""The news that go where another one goes, by its key."""
 
 
 class _Books:
@@ -147,14 +157,14 @@ class _Books:
     def enter(self, new: _News) -> None:
         if not new.alerts:
             return
-        parents, touched, homes = self._told_apart(new)
+        parents, touched, homes, alike = self._told_apart(new)
         taken = {home.id for home, _ in homes}
         kept: list[tuple[Alert | None, Alert]] = []
         saved: list[Incident] = []
         for its, (incident, _) in zip(touched, homes, strict=True):
             units = correlate.units_of((stretch.alert for stretch in its), parents)
             saved.append(self._brought_up_to(incident, its, units, taken))
-            kept += _kept((stretch.alert for stretch in its), incident.id, new.stored)
+            kept += _kept(_all_of(its, alike), incident.id, new.stored)
         left = self._left(touched, [incident for incident, _ in homes])
         closed = [self._closed(part, whole) for part, whole, _ in left if part.id in self._told_of]
         store.save(self._connection, *saved, *closed)
@@ -162,8 +172,10 @@ class _Books:
         store.forget(self._connection, (part.id for part, _, _ in left if part.id not in self._told_of))
         self._write_down(touched, homes, [each for each in left if each[0].id in self._told_of])
 
-    def _told_apart(self, new: _News, *, whole: bool = False) -> tuple[correlate.Parents, list[list[Stretch]], Homes]:
-        """The failures that the news are about, as far as anything hangs on their alerts, with the incident of each."""
+    def _told_apart(self, new: _News, *, whole: bool = False) -> tuple[correlate.Parents, list[list[Stretch]], Homes, Alike]:
+        """The failures that the news are about, as far as anything hangs on their alerts, with the incident of each; and the news
+        that are left out as others stand for them.
+        """
         news = new.alerts
         since = min(_since(alert, new.stored.get(correlate.order_of(alert))) for alert in news) - self._longest_hold
         causes = self._causes(news, since)
@@ -172,7 +184,7 @@ class _Books:
             since = min(alert.starts_at for alert in news) - self._longest_hold
         # where alerts hold for different times, or have more in common than their cause, each may decide
         whole = whole or causes is None or self._catalogue.has_own_holds
-        alerts, of_large = concerned.find(self._connection, news, since, causes, whole=whole)
+        alerts, of_large, alike = concerned.find(self._connection, news, new.stored, since, causes, whole=whole)
         parents = parents_of(self._connection, self._catalogue, alerts)
         self._look_up({alert.incident_id for alert in alerts if alert.incident_id})
         dismissed = {id_ for id_, incident in self._known.items() if incident.dismissed}
@@ -180,9 +192,10 @@ class _Books:
         failures = correlate.failures(all_, parents, dismissed)
         touched = _touched(failures, {correlate.order_of(alert) for alert in news})
         homes = self._homes(touched)
-        if of_large and self._hangs_on_all(of_large, touched, homes):
+        # which alerts went into a part is written down, of each
+        if (of_large and self._hangs_on_all(of_large, touched, homes)) or (alike and any(is_parted for _, is_parted in homes)):
             return self._told_apart(new, whole=True)
-        return parents, touched, homes
+        return parents, touched, homes, alike
 
     def _hangs_on_all(self, of_large: AbstractSet[str], failures: Sequence[list[Stretch]], homes: Homes) -> bool:
         """Whether alerts of these incidents change their incident, or a person stated when one of them was over."""
@@ -326,6 +339,12 @@ class _Books:
 
 
 _NOTHING = Stated()
+
+
+def _all_of(its: Iterable[Stretch], alike: Alike) -> Iterator[Alert]:
+    for stretch in its:
+        yield stretch.alert
+        yield from alike.get(stretch.order, ())
 
 
 def _kept(its: Iterable[Alert], id_: str, stored: Mapping[Key, Alert | None]) -> Iterator[tuple[Alert | None, Alert]]:

@@ -59,10 +59,13 @@ def _whole(database: Database, cases: list[Case], names: Iterable[str]) -> dict[
 
 def _asked(case: Case, alerts: list[Alert]) -> list[failure_start.Asked]:
     """One question for each piece of equipment that may have failed first."""
-    by_unit: dict[str | None, list[Alert]] = {}
+    by_cause: dict[str | None, list[Alert]] = {}
     for alert in alerts:
-        equipment = correlate.equipment_of(alert)
-        by_unit.setdefault(equipment[1] if equipment else None, []).append(alert)
+        by_cause.setdefault(alert.cause, []).append(alert)
+    by_unit: dict[str | None, list[Alert]] = {}
+    for of_cause in by_cause.values():
+        equipment = correlate.equipment_of(of_cause[0])
+        by_unit.setdefault(equipment[1] if equipment else None, []).extend(of_cause)
     # the one that told first may lie under what is known by now to have failed
     units = dict.fromkeys([*(unit for hit in case.hits for unit in hit.units), next(iter(by_unit))])
     asked = []
@@ -71,5 +74,5 @@ def _asked(case: Case, alerts: list[Alert]) -> list[failure_start.Asked]:
         label, series = hit.service.equipment_label, hit.service.users.equipment_up
         # what was moved to another incident meanwhile is judged at the next tick
         its = tuple(alerts if unit is None else by_unit.get(unit, alerts))
-        asked.append(failure_start.Asked(f"{case.incident.id} {number}", unit, label, series, its))
+        asked.append(failure_start.Asked(f"{case.incident.id} {number}", unit, label, series, its, case.numbers))
     return asked

@@ -45,7 +45,8 @@ Whole = Callable[[Iterable[str]], Mapping[str, Iterable[Alert]]]
 class Asked(msgspec.Struct, frozen=True):
     """An incident whose start is looked for: what failed (None: not named), under which label and series, and its alerts.
 
-    Of their labels only alertname and that one are looked at: in a storm most need no more (`Whole`).
+    Of their labels only alertname and that one are looked at: in a storm most need no more (`Whole`). `numbers`: for how many
+    alerts one stands, by startsAt, source and fingerprint, if for more than itself.
     """
 
     incident_id: str
@@ -53,6 +54,7 @@ class Asked(msgspec.Struct, frozen=True):
     equipment_label: str
     expression: str | None
     alerts: tuple[Alert, ...]
+    numbers: Mapping[tuple[datetime, str, str], int] = {}
 
     @property
     def known_by(self) -> datetime:
@@ -214,7 +216,11 @@ def _active_before(prometheus: Prometheus, group: list[Asked], known: Mapping[st
         return [], set()
     named_by = group[0].equipment_label
     # an alert has all labels of its series: that of one on other equipment would fit none of these
-    on = Counter(alert.labels.get(named_by, "") for one in group for alert in one.alerts) | Counter({"": 1})
+    on = Counter[str]()
+    for one in group:
+        for alert in one.alerts:
+            on[alert.labels.get(named_by, "")] += one.numbers.get((alert.starts_at, alert.source, alert.fingerprint), 1)
+    on |= {"": 1}
     of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in group:
         for name, equipment in {(alert.name, alert.labels.get(named_by, "")) for alert in one.alerts}:

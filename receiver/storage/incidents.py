@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
+from itertools import chain
 from operator import attrgetter, itemgetter
 from sys import intern
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    CursorResult,
     Row,
     Select,
     Text,
@@ -145,12 +147,14 @@ def digests(connection: Connection, ids: Iterable[str] | None = None) -> dict[st
 _MOMENTS = ("starts_at", "ends_at", "fired_at", "resolved_at")
 _OTHERS = ("incident_id", "source", "fingerprint", "labels", "cause", "learnt", "inhibited_by")
 _PLAIN = select(*(type_coerce(alerts.c[name], BigInteger) for name in _MOMENTS), *(alerts.c[name] for name in _OTHERS))
-_PLAIN_OF = _PLAIN.where(alerts.c.incident_id.in_(_IDS)).order_by(alerts.c.starts_at, alerts.c.fingerprint)
+_PLAIN_OF = _PLAIN.where(alerts.c.incident_id.in_(_IDS))
 _PLAIN_RECENT = _PLAIN.where(alerts.c.cause.is_not(None), RECENT)
 _PLAIN_SIGHTINGS = _PLAIN.where(
     alerts.c.source == bindparam("its_source"), alerts.c.fingerprint.in_(bindparam("its", expanding=True))
 )
 _LABELS = msgspec.json.Decoder(dict[str, str])
+_AT_ONCE = 500
+"""Rows that are taken from the driver at once: one by one takes longer."""
 
 Labels = Callable[[str, dict[str, str]], dict[str, str]]
 """From the fingerprint of an alert and its labels those to be kept, maybe the very dictionary that another alert has."""
@@ -170,6 +174,8 @@ def plain_alerts_of(connection: Connection, incident_ids: Iterable[str], labels:
     for chunk in chunks(sorted(set(incident_ids))):
         for alert in _plain(connection.execute(_PLAIN_OF, {"ids": list(chunk)}), labels):
             found[alert.incident_id or ""].append(alert)
+    for its in found.values():  # put into order here: the store would sort whole rows, of all incidents at once
+        its.sort(key=attrgetter("starts_at", "fingerprint"))
     return found
 
 
@@ -189,19 +195,35 @@ def plain_sightings(
     return found
 
 
-def _plain(rows: Iterable[Row[Any]], labels: Labels) -> Iterator[Alert]:
-    moments: dict[int | None, Any] = {None: None}
-    for row in rows:
-        times, (id_, source, fingerprint, told, cause, learnt, by) = row[: len(_MOMENTS)], row[len(_MOMENTS) :]
-        for at in times:
-            if at not in moments:
-                moments[at] = moment_of(at)
-        starts_at, ends_at, fired_at, resolved_at = (moments[at] for at in times)
-        kept = labels(fingerprint, _LABELS.decode(told))
-        id_, cause = id_ and intern(id_), cause and intern(cause)
-        inhibited_by = () if by == "[]" else tuple(msgspec.json.decode(by))
-        told_at = fired_at, resolved_at
-        yield Alert(source, fingerprint, starts_at, ends_at, kept, {}, "", *told_at, id_, learnt, cause, inhibited_by=inhibited_by)
+def _plain(rows: CursorResult[Any], labels: Labels) -> Iterator[Alert]:
+    """One by one, and cheap, as in a storm they are a hundred thousand."""
+    moments = _Moments()
+    nothing: dict[str, str] = {}
+    every: Iterator[Any] = chain.from_iterable(rows.partitions(_AT_ONCE))
+    for starts_at, ends_at, fired_at, resolved_at, id_, source, fingerprint, told, cause, learnt, by in every:
+        yield Alert(
+            source,
+            fingerprint,
+            moments[starts_at],
+            moments[ends_at],
+            labels(fingerprint, _LABELS.decode(told)),
+            nothing,
+            "",
+            moments[fired_at],
+            moments[resolved_at],
+            id_ and intern(id_),
+            learnt,
+            cause and intern(cause),
+            inhibited_by=() if by == "[]" else tuple(msgspec.json.decode(by)),
+        )
+
+
+class _Moments(dict[int | None, Any]):
+    """The moments of what is stored; alerts of a group began together, and what one body says was said at once."""
+
+    def __missing__(self, stored: int | None) -> datetime | None:
+        self[stored] = found = None if stored is None else moment_of(stored)
+        return found
 
 
 def listed(connection: Connection, states: tuple[IncidentState, ...], limit: int) -> list[Incident]:
@@ -407,11 +429,21 @@ def unrouted(connection: Connection) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def mark_routed(connection: Connection, incident_id: str, up_to: int, at: datetime) -> None:
-    query = update(assessments).where(
-        assessments.c.incident_id == incident_id, assessments.c.number <= up_to, assessments.c.routed_at.is_(None)
+_ROUTED = (
+    update(assessments)
+    .where(
+        assessments.c.incident_id == bindparam("its_id"),
+        assessments.c.number <= bindparam("up_to"),
+        assessments.c.routed_at.is_(None),
     )
-    connection.execute(query.values(routed_at=at))
+    .values(routed_at=bindparam("at"))
+)
+
+
+def mark_routed(connection: Connection, numbers: Mapping[str, int], at: datetime) -> None:
+    """The assessments of these incidents up to these numbers."""
+    if numbers:
+        connection.execute(_ROUTED, [{"its_id": id_, "up_to": number, "at": at} for id_, number in numbers.items()])
 
 
 _OF_ALERT_IN_JSON = tuple(Alert.__struct_fields__.index(name) for name in ("labels", "annotations", "inhibited_by"))

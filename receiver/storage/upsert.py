@@ -22,9 +22,11 @@ def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any])
     return connection.execute(_insert(connection.dialect.name, table).on_conflict_do_nothing(), row).rowcount == 1
 
 
-def upsert_raw(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Raw]) -> None:
-    """As `upsert`, for rows by the ten thousand: each has the values of `columns`."""
-    _execute(connection, _upserting_raw(connection.dialect.name, table, columns), rows)
+def insert_raw(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Raw]) -> None:
+    """Add rows by the ten thousand: each has the values of `columns`. None may be there: SQLite takes twice as long to replace one
+    that is not.
+    """
+    _execute(connection, _inserting_raw(connection.dialect.name, table, columns), rows)
 
 
 def update_raw(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Raw]) -> None:
@@ -55,15 +57,12 @@ def _insert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
 
 
 @cache
-def _upserting_raw(dialect: str, table: Table, columns: tuple[str, ...]) -> str:
-    key = [column.name for column in table.primary_key]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+def _inserting_raw(dialect: str, table: Table, columns: tuple[str, ...]) -> str:
     if dialect == "postgresql":
         values = f"SELECT * FROM {_arrays(table, columns)}"  # noqa: S608 - names of ours
     else:
         values = f"VALUES ({', '.join('?' for _ in columns)})"
-    into = f"INSERT INTO {table.name} ({', '.join(columns)})"
-    return f"{into} {values} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) {values}"
 
 
 @cache

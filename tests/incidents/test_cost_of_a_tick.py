@@ -4,13 +4,17 @@ import gc
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
+import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import event
 
 from receiver.catalogue import Catalogue
-from receiver.incidents import tick
-from receiver.incidents.cases import Cases
+from receiver.incidents import cases, correlate, tick
+from receiver.incidents.cases import Case, Cases
 from receiver.model import Alert
 from receiver.storage import incidents as store
 from receiver.storage.database import StoreUnavailable
@@ -40,6 +44,56 @@ def test_a_replay_asks_its_store_nothing_twice_while_nothing_is_written() -> Non
     again = Cases(Catalogue(SERVICES), HOLD).load(database)
     assert asked == []
     assert [case.alerts for case in again] == [case.alerts for case in first]
+
+
+def told(start: int, end: int | None, service: str, **changes: Any) -> Alert:
+    """An alert that was told of at once, in minutes after T0."""
+    labels = {"alertname": "Down", "service": service, "equipment": "mme-1"}
+    since, until = T0 + timedelta(minutes=start), None if end is None else T0 + timedelta(minutes=end)
+    heard = None if end is None else T0 + timedelta(minutes=50)
+    alert = Alert("alertmanager", "", since, until, labels, {}, "", since, heard, incident().id, cause="equipment:equipment=mme-1")
+    return msgspec.structs.replace(alert, **changes)
+
+
+ALERTS = st.builds(told, st.sampled_from([0, 5]), st.sampled_from([None, 10, 40]), st.sampled_from(["voice", "data", "other"]))
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), ALERTS), min_size=1, max_size=25), st.integers(0, 3))
+@example([(2, told(0, None, "voice")), (1, told(5, 10, "voice"))], 1)
+@example([(1, told(0, 10, "voice")), (1, told(0, 40, "voice"))], 0)
+def test_one_alert_that_stands_for_those_alike_tells_what_all_of_them_would(alike: list[tuple[int, Alert]], twins: int) -> None:
+    several = [alert for number, alert in alike for _ in range(number)]
+    fingerprints = [f"f{n}" for n in range(len(several) - twins)] + [f"f{n}" for n in range(twins)]
+    named = zip(several, fingerprints, strict=False)
+    its = {correlate.order_of(one): one for alert, name in named if (one := msgspec.structs.replace(alert, fingerprint=name))}
+    database = InMemory()
+    database.migrate()
+    with database.write() as connection:
+        store.save(connection, incident())
+        store.save_alerts(connection, list(its.values()))
+    ((found, few), (expected, all_)) = (_case(database), _case(database, lambda alerts: (alerts, {})))
+    assert found == expected
+    assert sum(few.numbers.get(correlate.order_of(alert), 1) for alert in few.alerts) == len(all_.alerts)
+    assert len({(a.starts_at, a.ends_at, a.labels["service"]) for a in few.alerts}) <= len(few.alerts) <= 18 + 2 * twins
+
+
+def _case(database: InMemory, one_of_alike: Any = cases._one_of_alike) -> tuple[list[Any], Case]:
+    """What is found of the only incident, and it."""
+    with mock.patch.object(cases, "_one_of_alike", one_of_alike):
+        (case,) = Cases(Catalogue(SERVICES), HOLD).load(database)
+    return [case.ended, case.held_at, *((hit.service, hit.units, hit.named, hit.ended) for hit in case.hits)], case
+
+
+def test_what_is_alike_is_looked_at_once() -> None:
+    database = InMemory()
+    database.migrate()
+    with database.write() as connection:
+        store.save(connection, incident())
+        store.save_alerts(connection, [told(0, None, "voice", fingerprint=f"f{n}") for n in range(50)])
+        store.save_alerts(connection, [told(0, None, "data", fingerprint="other")])
+    _, case = _case(database)
+    assert [alert.fingerprint for alert in case.alerts] == ["f0", "other"]
+    assert list(case.numbers.values()) == [50]
 
 
 @pytest.mark.parametrize("was_enabled", [True, False])

@@ -208,6 +208,18 @@ def test_the_alerts_of_a_large_network_are_asked_for_in_portions_and_no_start_is
     assert max(prometheus.told) <= failure_start.MOST_ALERTS
 
 
+def test_portions_are_as_small_where_one_alert_stands_for_others() -> None:
+    together = []
+    for name in names(4_000):
+        asked, series = firing(name, 30)
+        (first, *_) = asked.alerts
+        numbers = {(first.starts_at, first.source, first.fingerprint): 30}
+        together.append((msgspec.structs.replace(asked, alerts=(first,), numbers=numbers), series))
+    prometheus = Firing(*(labels for _, series in together for labels in series))
+    find(prometheus, *(one for one, _ in together))
+    assert (sum(prometheus.told), len(prometheus.told)) == (120_000, 3)
+
+
 def test_of_alerts_on_other_equipment_nothing_is_read() -> None:
     (mine, its), (_, others) = firing("olt-1", 2), firing("olt-2", 50)
     prometheus = Firing(*its, *others)
