@@ -46,10 +46,11 @@ DETAILS, CONTINUES, LINKS = Text("詳細", "Details"), Text("前のチケット"
 NOT_USABLE = Text("ひな形を使えなかった: {0}", "A template could not be used: {0}")
 """What is wrong with it goes into the braces."""
 
+_SILENCE = Text("サイレンス（通知の停止）", "Silence it")
 _LINKS: dict[str, Text] = {
     "__dashboard_url__": Text("Grafanaのダッシュボード", "Grafana dashboard"),
     "__panel_url__": Text("Grafanaのパネル", "Grafana panel"),
-    "__silence_url__": Text("サイレンス（通知の停止）", "Silence it"),
+    "__silence_url__": _SILENCE,
 }
 _RULES: dict[Source, Text] = {
     "alertmanager": Text("アラートの条件（Prometheus）", "Alert's expression in Prometheus"),
@@ -132,7 +133,8 @@ def links(alerts: Iterable[Alert]) -> tuple[Link, ...]:
             same = found.setdefault(what.en, [])
             if len(same) == LINKS_OF_A_KIND:
                 continue
-            link = Link(what, url + _matchers(alert.labels) if url.endswith(_OF_LABELS) else url)
+            lacks_labels = what is _SILENCE and alert.source == "alertmanager" and url.endswith(_OF_LABELS)
+            link = Link(what, url + _matchers(alert.labels) if lacks_labels else url)
             if _ADDRESS.fullmatch(link.url) and not set(link.url) & _UNFIT and link not in same:
                 same.append(link)
     return tuple(link for same in found.values() for link in same)

@@ -34,21 +34,11 @@ class Concerned(NamedTuple):
 
 
 def find(
-    connection: Connection,
-    news: Sequence[Alert],
-    stored: Mapping[Key, Alert | None],
-    since: datetime,
-    causes: Collection[str] | None,
-    *,
-    whole: bool,
+    connection: Connection, news: Sequence[Alert], since: datetime, causes: Collection[str] | None, *, whole: bool
 ) -> Concerned:
-    """Those that were not over at `since`, of these causes (None: any). `whole`: nothing is left out.
-
-    `stored`: what the store has of the news where that is another than they are; None: nothing.
-    """
+    """Those that were not over at `since`, of these causes (None: any). `whole`: nothing is left out."""
     # the news first: what the store has of them is older
-    of_news = {correlate.order_of(alert): alert for alert in news}
-    known = sightings.Known(of_news, [there for key, alert in of_news.items() if (there := stored.get(key, alert))])
+    known = {correlate.order_of(alert): alert for alert in news}
     rows: dict[Key, StoredAlert] = {}
     sightings.near(connection, since, causes, known, rows)
     asked: set[str] = set()
@@ -58,9 +48,9 @@ def find(
         sightings.of_incidents(connection, ids, known, rows)
     if whole or any(alert.pinned for alert in news) or any(row.pinned or row.inhibited_by != "[]" for row in rows.values()):
         return Concerned([*news, *map(sightings.alert_of, rows.values())])
-    sighted = Counter(key[1:] for key in (*of_news, *rows))
+    sighted = Counter(key[1:] for key in (*known, *rows))
     deciding, of_large = _deciding(rows, sighted)
-    first, alike = _alike(of_news, sighted)
+    first, alike = _alike(known, sighted)
     return Concerned([*first, *(sightings.alert_of(rows[key]) for key in deciding)], of_large, alike)
 
 

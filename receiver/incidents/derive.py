@@ -184,7 +184,7 @@ class _Books:
             since = min(alert.starts_at for alert in news) - self._longest_hold
         # where alerts hold for different times, or have more in common than their cause, each may decide
         whole = whole or causes is None or self._catalogue.has_own_holds
-        alerts, of_large, alike = concerned.find(self._connection, news, new.stored, since, causes, whole=whole)
+        alerts, of_large, alike = concerned.find(self._connection, news, since, causes, whole=whole)
         parents = parents_of(self._connection, self._catalogue, alerts)
         self._look_up({alert.incident_id for alert in alerts if alert.incident_id})
         dismissed = {id_ for id_, incident in self._known.items() if incident.dismissed}

@@ -4,8 +4,8 @@ In a storm the store is most of the work. So nothing is built of a row that is k
 is (each index of a column that is written costs as much as the row), and a new alert is written once: with its incident.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -13,7 +13,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Integer, bindparam, func, select, type_coerce
+from sqlalchemy import BigInteger, Connection, Integer, bindparam, select, type_coerce
 
 from receiver.model import Alert, Learnt, Source
 from receiver.storage.tables import BEGINNING, Moment, alerts, chunks
@@ -69,13 +69,11 @@ _ALERTS = select(*(type_coerce(alerts.c.pinned, Integer()) if name == "pinned" e
 _MANY: Any = bindparam("many", expanding=True)
 # not as pairs: for these SQLite reads the whole table
 _OF_SOURCE = _ALERTS.where(alerts.c.source == bindparam("its_source"), alerts.c.fingerprint.in_(_MANY))
-_COUNTED = {
-    name: select(alerts.c[name], func.count()).where(alerts.c[name].in_(_MANY)).group_by(alerts.c[name])
-    for name in ("cause", "incident_id")
-}
 _ABOUT_SERVICES = _ALERTS.where(alerts.c.cause.is_not(None), RECENT)
 _OF_CAUSES = _ALERTS.where(alerts.c.cause.in_(_MANY), RECENT)
 _OF_INCIDENTS = _ALERTS.where(alerts.c.incident_id.in_(_MANY))
+_KEYS_OF_CAUSES = _OF_CAUSES.with_only_columns(alerts.c.source, alerts.c.fingerprint, _raw("starts_at"), alerts.c.cause)
+_KEYS_OF_INCIDENTS = _OF_INCIDENTS.with_only_columns(alerts.c.source, alerts.c.fingerprint, _raw("starts_at"), alerts.c.incident_id)
 
 
 def sightings(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[datetime, Alert]]:
@@ -89,43 +87,37 @@ def sightings(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[t
     return found
 
 
-class Known:
-    """Alerts that need not be read, by their keys; `stored`: those of them that the store has, as it has them."""
-
-    def __init__(self, keys: Container[Key], stored: Iterable[Alert]) -> None:
-        self.keys = keys
-        its = list(stored)
-        self._counts = {
-            "cause": Counter(alert.cause for alert in its),
-            "incident_id": Counter(alert.incident_id for alert in its),
-        }
-
-    def lacking(self, connection: Connection, column: str, values: Iterable[str]) -> Iterator[list[str]]:
-        """Those of these causes or incidents that have others, too, as many as one statement may name: counting is quicker."""
-        for chunk in chunks(sorted(set(values))):
-            there = connection.execute(_COUNTED[column], {"many": list(chunk)})
-            if others := [value for value, count in there if count > self._counts[column][value]]:
-                yield others
-
-
 def near(
-    connection: Connection, since: datetime, causes: Iterable[str] | None, known: Known, found: dict[Key, StoredAlert]
+    connection: Connection,
+    since: datetime,
+    causes: Iterable[str] | None,
+    known: Container[Key],
+    found: dict[Key, StoredAlert],
 ) -> None:
     """Add to `found` the alerts about services that fire, or were not over at `since`, of these causes (None: all).
 
     Without those `known`.
     """
     if causes is None:
-        _take(connection.execute(_ABOUT_SERVICES, {"since": since}).all(), known.keys, found)
+        _take(connection.execute(_ABOUT_SERVICES, {"since": since}).all(), known, found)
         return
-    for some in known.lacking(connection, "cause", causes):
-        _take(connection.execute(_OF_CAUSES, {"since": since, "many": some}).all(), known.keys, found)
+    for chunk in chunks(sorted(set(causes))):
+        keys = connection.execute(_KEYS_OF_CAUSES, {"since": since, "many": list(chunk)})
+        if others := _of_others(keys.all(), known, found):
+            _take(connection.execute(_OF_CAUSES, {"since": since, "many": others}).all(), known, found)
 
 
-def of_incidents(connection: Connection, ids: Iterable[str], known: Known, found: dict[Key, StoredAlert]) -> None:
+def of_incidents(connection: Connection, ids: Iterable[str], known: Container[Key], found: dict[Key, StoredAlert]) -> None:
     """Add to `found` the alerts of these incidents, without those `known`."""
-    for some in known.lacking(connection, "incident_id", ids):
-        _take(connection.execute(_OF_INCIDENTS, {"many": some}).all(), known.keys, found)
+    for chunk in chunks(sorted(set(ids))):
+        keys = connection.execute(_KEYS_OF_INCIDENTS, {"many": list(chunk)})
+        if others := _of_others(keys.all(), known, found):
+            _take(connection.execute(_OF_INCIDENTS, {"many": others}).all(), known, found)
+
+
+def _of_others(keys: Iterable[Any], known: Container[Key], found: Container[Key]) -> list[str]:
+    """What alerts that are in neither are of: in a storm all are known, and to read them whole takes several times as long."""
+    return sorted({of for *its, of in keys if (key := (_moment(its[2]), its[0], its[1])) not in known and key not in found})
 
 
 def about_services(connection: Connection, since: datetime) -> list[Alert]:

@@ -16,7 +16,7 @@ from sqlalchemy import event
 
 from receiver.catalogue import Catalogue, Service
 from receiver.catalogue.topology import Declared, DeclaredUnit
-from receiver.incidents import concerned, correlate, derive
+from receiver.incidents import concerned, derive
 from receiver.incidents.derive import derive_waiting
 from receiver.model import Alert, Deed, Timed, Withdrawn
 from receiver.storage import acts, notifications, sightings, topology
@@ -240,8 +240,7 @@ def found_alike(database: Database, **changes: Any) -> tuple[list[str], list[str
     its = [Alert("alertmanager", name, moment(0), labels={}, annotations={}, generator_url="", **LIKE) for name in "cab"]
     its[1] = msgspec.structs.replace(its[1], **changes)
     with database.read() as connection:
-        none = dict.fromkeys(map(correlate.order_of, its))
-        found = concerned.find(connection, its, none, moment(0), {"c", "d"}, whole=False)
+        found = concerned.find(connection, its, moment(0), {"c", "d"}, whole=False)
     left_out = [alert.fingerprint for several in found.alike.values() for alert in several]
     return sorted(alert.fingerprint for alert in found.alerts), left_out
 
