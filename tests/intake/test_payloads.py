@@ -157,6 +157,15 @@ def test_what_persons_do_not_look_at_is_not_made_of_each_alert() -> None:
     assert silenced_at("https://am.example", note="\u3042" * 20_000) == (), "too long for an address"
 
 
+@pytest.mark.parametrize(
+    "changes", [{"source": "grafana"}, {"annotations": {"__panel_url__": "https://g.example/#/silences/new?filter="}}]
+)
+def test_an_address_that_is_whole_is_shown_as_it_is(changes: dict[str, Any]) -> None:
+    whole = {"__silence_url__": "https://g.example/#/silences/new?filter="}
+    alert = apps.alert(**{"annotations": whole, "generator_url": ""} | changes)
+    assert [link.url for link in links([alert])] == ["https://g.example/#/silences/new?filter="]
+
+
 @pytest.mark.parametrize("external_url", ["", "javascript:alert(1)", "am:9093"])
 def test_where_the_sender_tells_no_address_of_its_own_there_is_no_link(external_url: str) -> None:
     (event,) = decode("alertmanager", sent_from(external_url, alertname="x"))
