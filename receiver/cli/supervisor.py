@@ -76,8 +76,8 @@ def _run(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ..
     code = _migrated(migrating, settings)
     if code is not None:
         return code
-    gc.collect()
-    gc.freeze()  # else the next collection in a process writes to every page, and so makes it its own
+    # else the next collection in a process writes to every page, and so makes it its own; one now would find next to nothing
+    gc.freeze()
     gc.enable()
     log.info("serving", listen=settings.listen, data_dir=settings.data_dir)
     given = (settings, catalogue, rulebooks, clock)
