@@ -21,6 +21,10 @@ _SCALAR_TAGS = {"tag:yaml.org,2002:timestamp": "tag:yaml.org,2002:str"}
 _COLLECTION_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 _MOST_VALUES = 100_000
 """Aliases can make a small file stand for any number of values."""
+_OURS = Path(__file__).parent
+_LOADER_OF_OURS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads ten times as fast, where PyYAML has it. It tells faults in other words, and nothing bounds how deeply it follows nesting:
+for files that come with the receiver, and for no others."""
 _NAMED = re.compile(r"(alias|anchor|tag handle) .*")
 
 
@@ -74,7 +78,7 @@ def read(file: Path) -> Document:
     name = str(file)
     try:
         text = file.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_LOADER_OF_OURS if _OURS in file.parents else yaml.SafeLoader)
     except OSError as error:
         raise FaultyFile([Fault(name, 1, "", f"cannot be read ({error.strerror})", "Check the path and its permissions")]) from None
     except UnicodeDecodeError:

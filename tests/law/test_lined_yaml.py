@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
+from receiver.law import lined_yaml
 from receiver.law.lined_yaml import Document, Fault, FaultyFile, convert, dotted, read
 
 
@@ -366,3 +367,16 @@ def test_every_key_is_known_with_its_line_and_every_value_is_read(tmp_path_facto
     document = read(file)
     assert document.values == tree
     assert document.lines == {(): 1} | expected
+
+
+_LAW = Path(lined_yaml.__file__).parent
+
+
+@pytest.mark.parametrize("ours", sorted(_LAW.rglob("*.yaml")), ids=lambda ours: ours.name)
+def test_a_file_that_comes_with_the_receiver_reads_like_the_same_file_of_an_operator(ours: Path, tmp_path: Path) -> None:
+    """The two are read by different parsers."""
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_bytes(ours.read_bytes())
+    found, expected = read(ours), read(theirs)
+    assert found.values
+    assert (found.values, found.lines) == (expected.values, expected.lines)
