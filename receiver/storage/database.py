@@ -22,6 +22,7 @@ from receiver.model import Clock
 from receiver.settings import Settings
 from receiver.settings.types import SecretRef
 from receiver.storage import notifications
+from receiver.storage.newest import has_newest
 from receiver.storage.postgres import Postgres, StoreClock
 from receiver.storage.unavailable import StoreUnavailable as StoreUnavailable
 
@@ -195,11 +196,12 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to this version. Raises StoreUnavailable."""
-        # only here, as it is large: of the processes of a receiver most never need it
-        from receiver.storage import schema
-
         with self.migrating() as connection:
-            schema.change(connection, schema.wanted())
+            if not has_newest(connection):
+                # only here, as it is large: of the processes of a receiver most never need it, and of its starts few do
+                from receiver.storage import schema
+
+                schema.change(connection, schema.wanted())
         if self.inbox is not self:
             self.inbox.migrate()
             # the bodies that came before there was an inbox; killed within, it is done again

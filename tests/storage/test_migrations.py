@@ -1,5 +1,7 @@
 """The migrations lead up and down, one by one, with data in every table, on each store."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,11 +11,12 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
 
 from receiver.model import Closed, Delivery
 from receiver.storage import acts, deliveries, heartbeat, incidents, notifications, topology
 from receiver.storage.database import Database
+from receiver.storage.newest import has_newest, newest
 from receiver.storage.packed import MARK, unpacked
 from receiver.storage.tables import metadata
 from tests import stores
@@ -101,6 +104,32 @@ def test_each_step_down_and_up_again_keeps_what_both_versions_know(database: Dat
         for name in ("incidents", "alerts", "deliveries"):
             assert [row[:4] for row in after[name]] == [row[:4] for row in before[name]]
         assert indexes(database) == known
+
+
+def test_the_last_file_is_the_newest_revision() -> None:
+    assert newest() == ScriptDirectory.from_config(config()).get_current_head()
+
+
+@pytest.mark.parametrize(("revision", "needs_it"), [("base", True), ("0004", True), (newest(), False)])
+def test_alembic_is_imported_only_where_tables_have_to_change(database: Database, revision: str, needs_it: bool) -> None:
+    down(database, revision)
+    script = f"""if True:
+        import sys
+        from receiver.storage.database import Database
+        Database({database.url!r}).migrate()
+        print("alembic" in sys.modules)
+    """
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(needs_it)
+    for part in {database, database.inbox}:
+        with part.read() as connection:
+            assert has_newest(connection)
+
+
+def test_a_store_of_two_revisions_is_not_taken_for_the_newest(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO alembic_version VALUES ('0004')"))
+        assert not has_newest(connection)
 
 
 def test_down_to_nothing_and_up_again_gives_the_same_tables(database: Database) -> None:
