@@ -3,6 +3,7 @@
 Beside it the time the same Python takes to import Flask and SQLAlchemy, which no start can do without.
 """
 
+import compileall
 import json
 import statistics
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.frame import machine, scratch, spread, table
+from benchmarks.frame import ROOT, machine, scratch, spread, table
 from benchmarks.store import opened
 from benchmarks.store import option as store_option
 from benchmarks.tree import configured, processes, pss_mib, serving
@@ -53,6 +54,8 @@ def imports() -> float:
 def main(rounds: int, store: str, as_json: bool) -> None:
     with scratch() as folder, opened(store, folder) as its:
         ran_on = machine(folder, "flask", "gunicorn", "sqlalchemy")
+        # as pip does when it installs one; else each start compiles it anew where Python is told to write no bytecode
+        compileall.compile_dir(ROOT / "receiver", quiet=1)
         imports()  # from the disk into memory
         bare = [imports() for _ in range(rounds)]
         found = [measure(folder / str(number), its.url) for number in range(rounds)]
