@@ -22,7 +22,7 @@ SERVICES: tuple[Mapping[str, Any], ...] = (
 )
 SAMPLE_SECONDS = 0.25
 
-Role = Literal["supervisor", "master", "web", "worker"]
+Role = Literal["supervisor", "master", "web", "worker", "deriver"]
 """What `art58 serve` is, what it starts, and the processes that gunicorn forks."""
 
 
@@ -62,6 +62,8 @@ def processes(root: int) -> dict[int, Role]:
             found[pid] = "supervisor"
         elif name == "art58 worker":
             found[pid] = "worker"
+        elif name == "art58 derive":
+            found[pid] = "deriver"
         elif name == "art58 web":
             found[pid] = "master" if parent == root else "web"
     return found

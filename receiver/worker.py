@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Literal, Protocol
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -28,7 +29,7 @@ from receiver.law.rulebook import Rulebook
 from receiver.model import Assessment, Clock
 from receiver.observation.prometheus import Prometheus
 from receiver.settings import Settings
-from receiver.storage import heartbeat
+from receiver.storage import heartbeat, notifications
 from receiver.storage.archive import Archive
 from receiver.storage.database import Database, StoreUnavailable
 
@@ -38,6 +39,8 @@ FINISH_SECONDS = 13
 """How long a stopping worker waits for what is under way: longer than a target may take to answer a call."""
 CUT_SHORT_SECONDS = 5
 """How soon after the last time missing alerts are looked for again where bodies are cut short: in a storm, many are."""
+MANY_BODIES = 200
+"""Where more than these wait, the worker has them derived by its helper."""
 MANY = 200
 """With more living incidents than these, a tick is followed by a rest as long as it took."""
 
@@ -57,6 +60,22 @@ ARCHIVED = Counter("art58_notifications_archived_total", "Notifications moved ou
 log = structlog.get_logger()
 
 
+Helped = Literal["at work", "derived", "cut short"] | None
+"""What a helper tells: that it derives; that it has, and maybe that alerts were missing in a body; None: it does nothing."""
+
+
+class Helper(Protocol):
+    """Derives beside the worker, in another process: see cli.deriver."""
+
+    def begin(self, leader: int) -> bool:
+        """Have all derived that waits, in the name of that leader (Database.leader); whether that has begun."""
+        ...
+
+    def told(self) -> Helped:
+        """What it tells by now; that it has derived, once only."""
+        ...
+
+
 class Worker:
     """Builds on what it is given; `targets` are the routes with the thing behind each."""
 
@@ -69,8 +88,11 @@ class Worker:
         rulebooks: tuple[Rulebook, ...],
         targets: Sequence[tuple[Route, Target]],
         clock: Clock,
+        helper: Helper | None = None,
     ) -> None:
         self._settings = settings
+        self._helper = helper
+        self._is_helped = False
         self._catalogue = catalogue
         self._database = database
         self._observer = Observer(prometheus, catalogue, settings.comparable_days.calendar)
@@ -140,14 +162,35 @@ class Worker:
 
     def _derive(self) -> bool:
         """Whether it was broken off."""
+        if self._is_being_helped():
+            return True
         hold = timedelta(seconds=self._settings.hold_seconds)
         while True:
             self._cut_short = self._cut_short or cut_short(self._database)
             if not derive_waiting(self._database, self._catalogue, hold, self._clock()):
                 return False
             self._waited = True
+            if self._gets_help():
+                return True
             if self._is_regular() or (self._is_due() and self._has_rested()):
                 return True  # a storm of alerts must not stop the clock
+
+    def _is_being_helped(self) -> bool:
+        told = self._helper.told() if self._helper else None
+        self._is_helped = told == "at work"
+        if told and not self._is_helped:
+            # what came of it is news, and nobody needs the time of a rest any more
+            self._waited, self._rests_until = True, 0.0
+            self._cut_short = self._cut_short or told == "cut short"
+        return self._is_helped
+
+    def _gets_help(self) -> bool:
+        """Whether so much waits that the helper derives it from now on."""
+        if self._helper:
+            with self._database.inbox.read() as connection:
+                much = notifications.count_waiting(connection) > MANY_BODIES
+            self._is_helped = much and self._helper.begin(self._database.leader)
+        return self._is_helped
 
     def _is_to_reconcile(self) -> bool:
         if self._reconciled_at is None:
@@ -287,7 +330,7 @@ class Worker:
             except StoreUnavailable as error:
                 log.error("the store is not available: trying again", error=str(error))
                 stop.wait(1)
-            if not is_left:
+            if not is_left or self._is_helped:
                 stop.wait(POLL_SECONDS)
         self._database.resign()
 

@@ -17,7 +17,7 @@ from receiver.settings import AuthenticationSettings, PrometheusSettings, Secret
 from receiver.storage import notifications
 from receiver.storage.database import Database
 from receiver.web import create_app
-from receiver.worker import Worker
+from receiver.worker import Helper, Worker
 from tests import stores
 
 TOKEN = "the-token-of-the-tests"  # no secret: it opens nothing
@@ -50,6 +50,7 @@ class Receiver:
         prometheus_url: str,
         *targets: tuple[Route, Target],
         catalogue: Catalogue = Catalogue(SERVICES),  # noqa: B008 - frozen
+        helper: Helper | None = None,
         **changes: Any,
     ) -> None:
         (folder / "token").write_text(TOKEN)
@@ -63,7 +64,7 @@ class Receiver:
         self.database = Database.of(self.settings)
         self.database.migrate()
         self._prometheus = Prometheus(self.settings.prometheus)
-        self.worker = Worker(self.settings, catalogue, self.database, self._prometheus, shipped(), targets, self.clock)
+        self.worker = Worker(self.settings, catalogue, self.database, self._prometheus, shipped(), targets, self.clock, helper)
         self.app = create_app(self.settings, catalogue, shipped(), self.clock)
         self._server = make_server("127.0.0.1", 0, self.app, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -113,7 +113,8 @@ class Served:
         except BaseException:
             self.end()
             raise
-        assert not self.processes(), f"left behind after exit {code}"
+        # the kernel ends the rest of what was killed or ended in the midst of something
+        until(lambda: not self.processes(), 2)
         return code
 
     def processes(self, part: str = "") -> list[int]:

@@ -1,6 +1,7 @@
 """The worker: when it looks at the dates of the rules, and how it ends."""
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.senders import alert, body_of
 from receiver import worker
+from receiver.catalogue import Catalogue
 from receiver.delivery.plan import Route
+from receiver.incidents.derive import derive_waiting
 from receiver.model import Delivery
-from receiver.storage import deliveries
+from receiver.storage import deliveries, notifications
 from receiver.storage import incidents as store
+from receiver.worker import Helped
 from tests.apps import incident
 from tests.fakes.memory import MemoryTarget
 from tests.fakes.prometheus import FakePrometheus
-from tests.receiver import Receiver
+from tests.receiver import SERVICES, Receiver
 from tests.samples import assessment
 
 LAST_MINUTE = datetime(2027, 3, 1, 14, 59, tzinfo=UTC)  # 23:59 in Japan
@@ -91,3 +96,114 @@ def test_a_fault_in_any_of_its_threads_ends_it_and_is_told(tmp_path: Path, monke
         monkeypatch.setattr(receiver.worker, "step", lambda: 1 / 0)
         assert receiver.worker.run(threading.Event()) is False
     assert [type(fault) for fault in faults] == [ZeroDivisionError]
+
+
+class Beside:
+    """A helper that says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.says: Helped = None
+        self.begun: list[int] = []
+
+    def begin(self, leader: int) -> bool:
+        self.begun.append(leader)
+        self.says = "at work"
+        return True
+
+    def told(self) -> Helped:
+        says = self.says
+        self.says = says if says == "at work" else None
+        return says
+
+
+@pytest.fixture
+def helped(tmp_path: Path) -> Iterator[tuple[Receiver, Beside]]:
+    beside = Beside()
+    with FakePrometheus() as prometheus, Receiver(tmp_path, prometheus.url, helper=beside, tick_seconds=3600) as receiver:
+        receiver.worker.step()
+        yield receiver, beside
+
+
+def wait_there(receiver: Receiver, bodies: int) -> None:
+    now, begun = receiver.clock(), time.time() - 60
+    with receiver.database.inbox.write() as connection:
+        for n in range(bodies):
+            notifications.add(connection, "alertmanager", now, body_of(f"unit{n}", [alert(f"unit{n}", "voice", 0, begun)]))
+
+
+def judged(receiver: Receiver) -> int:
+    return sum(len(each["impacts"]) for each in receiver.incidents())
+
+
+def test_what_many_wait_for_is_left_to_the_helper_and_judged_once_that_has_derived_it(helped: tuple[Receiver, Beside]) -> None:
+    receiver, beside = helped
+    wait_there(receiver, 500 + worker.MANY_BODIES + 1)
+    receiver.worker.step()
+    assert beside.begun == [receiver.database.leader]
+    assert receiver.received() == worker.MANY_BODIES + 1
+    for _ in range(3):
+        receiver.worker.step()
+    assert (receiver.received(), len(beside.begun)) == (worker.MANY_BODIES + 1, 1)
+    assert (len(receiver.incidents()), judged(receiver)) == (500, 0)
+    beside.says = "derived"
+    receiver.worker.step()
+    assert (receiver.received(), len(beside.begun)) == (0, 1)
+    assert judged(receiver) == 500 + worker.MANY_BODIES + 1
+
+
+def test_few_are_derived_by_the_worker_itself(helped: tuple[Receiver, Beside]) -> None:
+    receiver, beside = helped
+    wait_there(receiver, 500 + worker.MANY_BODIES)
+    receiver.worker.step()
+    assert (receiver.received(), beside.begun) == (0, [])
+    assert judged(receiver) == 500 + worker.MANY_BODIES
+
+
+def test_what_a_helper_that_died_left_is_derived_by_the_worker(helped: tuple[Receiver, Beside]) -> None:
+    receiver, beside = helped
+    wait_there(receiver, 500 + worker.MANY_BODIES + 1)
+    receiver.worker.step()
+    beside.says = None
+    receiver.worker.step()
+    assert receiver.received() == 0
+
+
+def test_what_came_of_it_is_news_though_all_was_judged_a_moment_ago(helped: tuple[Receiver, Beside]) -> None:
+    receiver, beside = helped
+    wait_there(receiver, 500 + worker.MANY_BODIES + 1)
+    receiver.worker.step()
+    receiver.worker.assess(receiver.clock())
+    assert judged(receiver) == 500
+    assert derive_waiting(receiver.database, Catalogue(SERVICES), timedelta(minutes=30), receiver.clock())
+    assert receiver.received() == 0
+    beside.says = "derived"
+    receiver.worker.step()
+    assert judged(receiver) == 500 + worker.MANY_BODIES + 1
+
+
+def test_alerts_missing_in_what_the_helper_derived_are_looked_for(
+    helped: tuple[Receiver, Beside], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver, beside = helped
+    looked: list[datetime] = []
+    monkeypatch.setattr(receiver.worker, "reconcile", looked.append)
+    receiver.clock.fixed = datetime.now(UTC) + timedelta(seconds=worker.CUT_SHORT_SECONDS + 1)
+    for says, times in (("at work", 0), ("derived", 0), ("cut short", 1)):
+        beside.says = says  # type: ignore[assignment]
+        receiver.worker.step()
+        assert len(looked) == times
+
+
+def test_while_it_is_helped_it_keeps_no_core_busy(helped: tuple[Receiver, Beside], monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver, beside = helped
+    beside.says = "at work"
+    stop, looks = threading.Event(), []
+
+    def told() -> Helped:
+        looks.append(beside.says)
+        return beside.says
+
+    monkeypatch.setattr(beside, "told", told)
+    threading.Timer(5 * worker.POLL_SECONDS, stop.set).start()
+    receiver.worker.run(stop)
+    assert 1 <= len(looks) <= 7

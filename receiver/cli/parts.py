@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import closing
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from prometheus_client import multiprocess
 
 from receiver.catalogue import Catalogue
 from receiver.cli import processes
+from receiver.cli.deriver import Deriver
 from receiver.delivery.opening import open_ticket
 from receiver.delivery.opening_grafana import open_grafana
 from receiver.delivery.plan import Route
@@ -40,13 +42,14 @@ def run_worker(
 ) -> int:
     """The worker in this process; the exit code. `migrated` says that the store is known to be of this version."""
     processes.call("art58 worker")
-    stop = _stop_on_signals()
-    if not migrated and not _migrated(settings, stop):
-        return 0
-    database = Database.of(settings)
-    prometheus = Prometheus(settings.prometheus)
-    worker = Worker(settings, catalogue, database, prometheus, rulebooks, targets(settings, clock), clock)
-    return 0 if worker.run(stop) else 1
+    with closing(Deriver(settings, catalogue, clock)) as deriver:
+        stop = _stop_on_signals()
+        if not migrated and not _migrated(settings, stop):
+            return 0
+        database = Database.of(settings)
+        prometheus = Prometheus(settings.prometheus)
+        worker = Worker(settings, catalogue, database, prometheus, rulebooks, targets(settings, clock), clock, deriver)
+        return 0 if worker.run(stop) else 1
 
 
 def targets(settings: Settings, clock: Clock) -> list[tuple[Route, Target]]:

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from receiver.catalogue import Catalogue
+from receiver.incidents import correlate
 from receiver.incidents.cases import Case
 from receiver.incidents.derive import derive_again
 from receiver.observation import ancestors
 from receiver.observation.history import SLOT
 from receiver.observation.prometheus import Prometheus
 from receiver.observation.slots import floor
+from receiver.storage import incidents as store
 from receiver.storage import topology
 from receiver.storage.database import Database
 
@@ -37,7 +39,9 @@ def learn_topology(
             known = topology.parents(connection, label, unknown)
             topology.learn(connection, label, found.parents, now)
             if any(known.get(child) != parent for child, parent in found.parents.items()):
-                # in one transaction: what was learnt is not asked again for a day
-                derive_again(connection, catalogue, hold, {id_ for name in unknown for id_ in its[name]}, now)
+                # in one transaction: what was learnt is not asked again for a day; and of all that are there by now, as others
+                # may have come while Prometheus was asked
+                came = store.living_of(connection, (correlate.of_equipment(label, name) for name in unknown))
+                derive_again(connection, catalogue, hold, came.union(*(its[name] for name in unknown)), now)
                 has_changed = True
     return has_changed

@@ -145,6 +145,16 @@ class Database:
         """Whether this process may derive, judge and plan, which one at a time does. Raises StoreUnavailable."""
         return self._postgres is None or self._postgres.leads()
 
+    @property
+    def leader(self) -> int:
+        """By what another process of this receiver may `follow` this one, while it leads."""
+        return self._postgres.leader if self._postgres else 0
+
+    def follow(self, leader: int) -> None:
+        """Write in the name of that leader, as long as it leads."""
+        if self._postgres:
+            self._postgres.follow(leader)
+
     def resign(self) -> None:
         """Let another process lead."""
         if self._postgres:

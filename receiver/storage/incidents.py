@@ -115,6 +115,18 @@ def living(connection: Connection, ids: Iterable[str] | None = None) -> list[Inc
 LIVING_IDS = union(*(query.with_only_columns(incidents.c.id) for query in _LIVING))
 
 
+_OF_CAUSES = alerts.c.cause.in_(bindparam("causes", expanding=True))
+_LIVING_OF = select(alerts.c.incident_id).where(_OF_CAUSES, alerts.c.incident_id.in_(LIVING_IDS)).distinct()
+
+
+def living_of(connection: Connection, causes: Iterable[str]) -> set[str]:
+    """The ids of the living incidents with alerts of these causes."""
+    found: set[str] = set()
+    for chunk in chunks(sorted(set(causes))):
+        found |= set(connection.execute(_LIVING_OF, {"causes": list(chunk)}).scalars())
+    return found
+
+
 def one_of_each(
     connection: Connection, of_all: Select[Any], of_these: Select[Any], ids: Iterable[str] | None
 ) -> Iterator[tuple[str, Any]]:

@@ -103,6 +103,15 @@ class Postgres:
             self.resign()  # another server may be the primary by now
         return self._pid is not None
 
+    @property
+    def leader(self) -> int:
+        """The process of the server that holds the lock of our lead; 0 if we do not lead."""
+        return self._pid or 0
+
+    def follow(self, leader: int) -> None:
+        """From now on `write` refuses once that one does not lead any more."""
+        self._is_fenced, self._pid = True, leader
+
     def resign(self) -> None:
         """Let another one lead."""
         leader, self._leader, self._pid = self._leader, None, None

@@ -12,7 +12,9 @@ import pytest
 from receiver.catalogue import Catalogue
 from receiver.catalogue.topology import Declared, DeclaredUnit
 from receiver.delivery.plan import Route
+from receiver.incidents.acts import state
 from receiver.model import Merged, Split
+from receiver.observation import ancestors
 from receiver.storage import acts, deliveries
 from receiver.storage import incidents as store
 from tests.fakes.memory import MemoryTarget
@@ -30,6 +32,9 @@ NETWORK = Declared(
     ),
     cause_labels=("ring",),
 )
+
+
+HOLD = timedelta(minutes=30)
 
 
 class House:
@@ -150,6 +155,30 @@ def test_what_prometheus_cannot_tell_of_the_topology_joins_two_incidents_later(t
         assert house.written(first["id"]) == house.written(second["id"]) == [Merged(part=second["id"], whole=first["id"])]
         # who was told of the second is told that it is part of the first: nothing of it stays open
         assert [house.desk.tickets[id_].key for id_ in house.desk.resolved] == [second["id"]]
+
+
+def test_what_moved_to_another_incident_while_prometheus_was_asked_is_told_apart_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe = ancestors.observe
+    with house_in(tmp_path, Declared()) as house:
+        take_in(house.receiver, [alert(0, equipment="agg-1")], [alert(0, equipment="cell-9")])
+        house.prometheus.down = True
+        take_in(house.receiver, [alert(0, equipment="cell-1")])
+        house.prometheus.down = False
+        house.prometheus.holds("art58:equipment_parent", 1, equipment="cell-1", parent="agg-1")
+        of = {unit: each["id"] for each in house.living() for unit in each["units"]}
+
+        def meanwhile(*asked: Any) -> Any:
+            monkeypatch.undo()
+            clock = house.receiver.clock
+            merged = Merged(of["cell-1"], of["cell-9"])
+            state(house.receiver.database, Catalogue(SERVICES), of["cell-1"], merged, "noc", "one cause", clock(), HOLD)
+            return observe(*asked)
+
+        monkeypatch.setattr(ancestors, "observe", meanwhile)
+        house.at(31)
+        assert [each["units"] for each in house.living()] == [["agg-1", "cell-9"]]
 
 
 def test_late_news_of_an_end_part_what_was_one_incident(house: House) -> None:

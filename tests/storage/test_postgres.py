@@ -53,6 +53,18 @@ def test_only_one_leads_and_when_it_resigns_or_ends_another_does(opened: Callabl
     until(one.leads)
 
 
+def test_another_process_writes_in_the_name_of_the_leader_as_long_as_it_leads(opened: Callable[..., Database]) -> None:
+    one, its_own, two = opened(), opened(), opened()
+    assert one.leads()
+    its_own.follow(one.leader)
+    with its_own.write() as connection:
+        heartbeat.beat(connection, "tick", NOW)
+    one.resign()
+    until(two.leads)
+    with pytest.raises(StoreUnavailable, match="another receiver leads by now"), its_own.write() as connection:
+        heartbeat.beat(connection, "tick", NOW)
+
+
 def test_whoever_lost_the_lead_without_a_word_writes_no_more_but_takes_in(
     opened: Callable[..., Database], postgres: PostgresServer, url: str
 ) -> None:
