@@ -82,12 +82,11 @@ class Told(msgspec.Struct, frozen=True):
 
         None where they may not: something could not be asked, or is told of a time that grows.
         """
-        answers = self.observed.answers.values()
         problem = self.quality.problem if self.quality else None
-        if self.traffic or self.trend or self.past or problem or any(answer.problem for answer in answers):
+        if self.traffic or self.trend or self.past or problem or self.observed.has_problem:
             return None
-        readings = (self.observed.reading(question, *self.units) for question in self.observed.answers)
-        told = tuple((reading.value, reading.unit) if reading else None for reading in readings)
+        # lists: at each tick this is done for all incidents, and generators take half as long again
+        told = tuple([(reading.value, reading.unit) if reading else None for reading in self.observed.readings(*self.units)])
         seen = (self.quality.observed, self.quality.all_traffic_down) if self.quality else None
         return (*told, seen, self.below, self.units, self.uncounted)
 

@@ -61,6 +61,11 @@ class UsersObserved(msgspec.Struct, frozen=True):
 
     answers: dict[str, Answer]
 
+    @property
+    def has_problem(self) -> bool:
+        """Whether something could not be asked."""
+        return any(answer.problem for answer in self.answers.values())
+
     def to(self, question: str) -> Answer | None:
         return self.answers.get(question)
 
@@ -81,6 +86,13 @@ class UsersObserved(msgspec.Struct, frozen=True):
         value = TOGETHER.get(question, _parts)([reading.value for reading in found])
         at = min((reading.at for reading in found if reading.at), default=None)
         return Reading(value, at, "; ".join(dict.fromkeys(reading.query for reading in found)), found[0].unit)
+
+    def readings(self, *units: str | None) -> list[Reading | None]:
+        """The figures of all questions, in their order."""
+        if len(units) == 1:  # of ten thousand incidents nearly all
+            (unit,) = units
+            return [answer.reading(unit) for answer in self.answers.values()]
+        return [self.reading(question, *units) for question in self.answers]
 
 
 def _parts(values: list[float]) -> float:
