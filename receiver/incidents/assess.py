@@ -38,6 +38,7 @@ from receiver.stated import Stated
 _IDLE = {"number", "assessed_at", "duration", "margin_seconds", "quality", "affected_users", "units"}
 _IDLE |= {"users_per_hour", "major_on_trend_at", "major_earliest_at", "major_latest_at"}  # see `outlook.moved`
 _cared_about = attrgetter(*(name for name in Conclusion.__struct_fields__ if name not in {*_IDLE, "affected"}))
+_but_for_users = attrgetter(*(name for name in Conclusion.__struct_fields__ if name not in {*_IDLE, "affected", "margin_users"}))
 
 
 class _Down(NamedTuple):
@@ -406,6 +407,16 @@ def _changed(new: Conclusion, previous: Conclusion) -> bool:
         return True
     # all users under the equipment may wobble: while a number is measured, that is not the number
     return is_.problem is not None and _differ(is_.bound, was.bound)
+
+
+def is_larger_alone(new: Conclusion, previous: Conclusion | None) -> bool:
+    """Whether nothing is new but a number of users that was measured, of the same equipment: the same figures make the same then.
+
+    Of what is kept the largest stays, however often it is counted; all else may hang on what was said before.
+    """
+    if previous is None or previous.affected.problem or new.affected.problem or new.units != previous.units:
+        return False
+    return _but_for_users(new) == _but_for_users(previous)
 
 
 def _kind(problem: str | None) -> str | None:

@@ -13,7 +13,7 @@ import structlog
 
 from receiver.catalogue import Catalogue
 from receiver.incidents.ask import FAULTS, Impact, Observer
-from receiver.incidents.assess import assess, end_without_service, withdraw
+from receiver.incidents.assess import assess, end_without_service, is_larger_alone, withdraw
 from receiver.incidents.cases import Case, Hit, Version, find_end, named
 from receiver.incidents.count import Told
 from receiver.incidents.derive import derive_again
@@ -114,7 +114,7 @@ def tick(
     stale = _saved(database, [each for each in judged if each.is_news])
     for each in judged:
         dates = _dates(each, timedelta(seconds=settings.candidate_lead_seconds), rulebooks, now)
-        figures = None if each.is_news else each.figures
+        figures = each.figures if each.stays_so else None
         calm = Calm(figures, now, calm_until(each.incident, rulebooks, now)) if figures else None
         known.keep(each.incident.id, None if each.incident.id in stale else each.version, dates, calm)
     appended = [new for each in judged if each.incident.id not in stale for new in each.assessments]
@@ -141,6 +141,13 @@ class _Judged(NamedTuple):
     @property
     def is_news(self) -> bool:
         return bool(self.assessments) or self.incident != self.case.version.incident
+
+    @property
+    def stays_so(self) -> bool:
+        """Whether the same figures would make no news of it at the next tick."""
+        if self.incident != self.case.version.incident:
+            return False
+        return all(is_larger_alone(new, self.case.previous.get(new.service)) for new in self.assessments)
 
     @property
     def version(self) -> Version:

@@ -108,7 +108,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return its
 
 
-def test_what_stays_the_same_is_judged_twice_and_then_at_times_of_its_own(ticks: Ticks, judged: list[str]) -> None:
+def test_what_is_new_is_judged_twice_a_larger_number_once_and_then_at_times_of_its_own(ticks: Ticks, judged: list[str]) -> None:
     ticks.measured.values |= {(UNABLE, "core-1"): 100, (UNABLE, "core-2"): 100}
     ticks.hear(Outage("core-1", "voice", 0, None), Outage("core-2", "voice", 0, None))
     for half_minute in range(8):
@@ -117,9 +117,27 @@ def test_what_stays_the_same_is_judged_twice_and_then_at_times_of_its_own(ticks:
     ticks.measured.values[UNABLE, "core-2"] = 101
     for half_minute in range(8, 10):
         ticks.at(1 + half_minute / 2)
-    assert judged[4:] == ["core-2", "core-2"]
+    assert judged[4:] == ["core-2"]
     ticks.at(6 + JUDGED_ANEW / timedelta(minutes=1))
-    assert sorted(judged[6:]) == ["core-1", "core-2"]
+    assert sorted(judged[5:]) == ["core-1", "core-2"]
+
+
+@pytest.mark.parametrize("users", [{"unable": 120_000.0}, {"unable": 101.0, "degraded": 5.0}], ids=["verdict", "effect"])
+def test_a_larger_number_that_is_not_all_that_is_new_is_judged_again(
+    ticks: Ticks, judged: list[str], users: dict[str, float]
+) -> None:
+    def tell(**users: float) -> None:
+        ticks.measured.values |= {(f"art58:users_{kind}", "core-1"): number for kind, number in users.items()}
+
+    tell(unable=100.0, stopped=1.0, degraded=0.0)
+    ticks.hear(Outage("core-1", "voice", 0, None))
+    for half_minute in range(4):
+        ticks.at(121 + half_minute / 2)
+    judged.clear()
+    tell(**users)
+    assert ticks.at(123)
+    ticks.at(123.5)
+    assert judged == ["core-1", "core-1"]
 
 
 @pytest.mark.parametrize("minute", [60, 120], ids=["major_by_then", "periodic_by_then"])
