@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -93,6 +94,9 @@ class Forecast(msgspec.Struct, frozen=True):
     users_per_hour: int | None
     major: Reached | None
     periodic: Reached | None
+
+
+_Judged = tuple[Condition, Judgement]
 
 
 class _Path(msgspec.Struct, frozen=True):
@@ -268,8 +272,12 @@ def in_words(forecast: Forecast) -> Text:
     return Text("。".join(p.ja for p in parts) + "。", ". ".join(p.en for p in parts) + ".")
 
 
-def _thresholds(facts: ServiceFacts, rulebook: Rulebook, circumstances: Circumstances) -> list[tuple[Condition, Judgement]]:
-    """Every time and number of users at which a verdict may change, with what `judge` says of an accident that just reaches it."""
+@lru_cache(1024)
+def _thresholds(facts: ServiceFacts, rulebook: Rulebook, circumstances: Circumstances) -> tuple[_Judged, ...]:
+    """Every time and number of users at which a verdict may change, with what `judge` says of an accident that just reaches it.
+
+    The same of all accidents of a service in the same circumstances.
+    """
     conditions, periodic = rulebook.row_of(facts).conditions, rulebook.periodic
     points = [
         Condition(periodic.duration_seconds, 0),
@@ -279,10 +287,10 @@ def _thresholds(facts: ServiceFacts, rulebook: Rulebook, circumstances: Circumst
         # a stop and a degradation judged apart: the larger of the two is known to have half of all, rounded up
         *(Condition(c.duration_seconds, 2 * c.users - 1) for c in conditions),
     ]
-    return [(point, judge(facts, rulebook, point.duration, point.users, point.users, circumstances)) for point in points]
+    return tuple((point, judge(facts, rulebook, point.duration, point.users, point.users, circumstances)) for point in points)
 
 
-def _reached(courses: _Courses, judged: list[tuple[Condition, Judgement]], verdict: Verdict, *graver: Verdict) -> Reached | None:
+def _reached(courses: _Courses, judged: tuple[_Judged, ...], verdict: Verdict, *graver: Verdict) -> Reached | None:
     conceivable = [condition for condition, found in judged if found.at_most in (verdict, *graver)]
     if not conceivable:
         return None
