@@ -60,7 +60,7 @@ DOWN_SECONDS = 0.5
 CLAIM_OVER = timedelta(minutes=2)
 SETTLE_SECONDS = 60
 
-Victim = Literal["web", "master", "worker", "tree", "server", "backend"]
+Victim = Literal["web", "master", "worker", "deriver", "tree", "server", "backend"]
 VICTIMS: tuple[Victim, ...] = get_args(Victim)
 OF_POSTGRESQL: tuple[Victim, ...] = ("server", "backend")
 MAKES_TICKETS: tuple[Victim, ...] = ("worker", "tree", *OF_POSTGRESQL)

@@ -151,7 +151,7 @@ def test_the_start_and_the_memory_at_rest_of_every_process_are_told() -> None:
     assert figures["rest_mib"] < 150, "what all of them need is not in memory once"
 
 
-OF_THE_RECEIVER = ("web", "master", "worker", "tree")
+OF_THE_RECEIVER = ("web", "master", "worker", "deriver", "tree")
 
 
 @pytest.mark.parametrize(
