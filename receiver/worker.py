@@ -39,8 +39,8 @@ FINISH_SECONDS = 13
 """How long a stopping worker waits for what is under way: longer than a target may take to answer a call."""
 CUT_SHORT_SECONDS = 5
 """How soon after the last time missing alerts are looked for again where bodies are cut short: in a storm, many are."""
-MANY_BODIES = 200
-"""Where more than these wait, the worker has them derived by its helper."""
+LONG_SECONDS = 1
+"""What waits is derived by the helper where that would take the worker longer: to begin costs a quarter of a second."""
 MANY = 200
 """With more living incidents than these, a tick is followed by a rest as long as it took."""
 
@@ -155,7 +155,7 @@ class Worker:
             is_left = self._derive()
         if self._is_regular():
             self.assess(self._clock())
-        elif (self._is_due() or self._waited) and self._has_rested():
+        elif (self._is_due() or (self._waited and not is_left)) and self._has_rested():
             # while much waits, what is news of an incident is soon news again
             self.assess(self._clock(), "due" if is_left else "news or due")
         return is_left
@@ -167,10 +167,12 @@ class Worker:
         hold = timedelta(seconds=self._settings.hold_seconds)
         while True:
             self._cut_short = self._cut_short or cut_short(self._database)
-            if not derive_waiting(self._database, self._catalogue, hold, self._clock()):
+            begin = time.monotonic()
+            bodies = derive_waiting(self._database, self._catalogue, hold, self._clock())
+            if not bodies:
                 return False
             self._waited = True
-            if self._gets_help():
+            if self._gets_help((time.monotonic() - begin) / bodies):
                 return True
             if self._is_regular() or (self._is_due() and self._has_rested()):
                 return True  # a storm of alerts must not stop the clock
@@ -184,12 +186,12 @@ class Worker:
             self._cut_short = self._cut_short or told == "cut short"
         return self._is_helped
 
-    def _gets_help(self) -> bool:
+    def _gets_help(self, seconds_a_body: float) -> bool:
         """Whether so much waits that the helper derives it from now on."""
         if self._helper:
             with self._database.inbox.read() as connection:
-                much = notifications.count_waiting(connection) > MANY_BODIES
-            self._is_helped = much and self._helper.begin(self._database.leader)
+                is_long = notifications.count_waiting(connection) * seconds_a_body > LONG_SECONDS
+            self._is_helped = is_long and self._helper.begin(self._database.leader)
         return self._is_helped
 
     def _is_to_reconcile(self) -> bool:

@@ -116,8 +116,14 @@ class Beside:
         return says
 
 
+LEFT = 50
+"""So many bodies are left of a batch and these."""
+
+
 @pytest.fixture
-def helped(tmp_path: Path) -> Iterator[tuple[Receiver, Beside]]:
+def helped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Receiver, Beside]]:
+    """A receiver for which any body that is left is one too many."""
+    monkeypatch.setattr(worker, "LONG_SECONDS", 0)
     beside = Beside()
     with FakePrometheus() as prometheus, Receiver(tmp_path, prometheus.url, helper=beside, tick_seconds=3600) as receiver:
         receiver.worker.step()
@@ -137,31 +143,34 @@ def judged(receiver: Receiver) -> int:
 
 def test_what_many_wait_for_is_left_to_the_helper_and_judged_once_that_has_derived_it(helped: tuple[Receiver, Beside]) -> None:
     receiver, beside = helped
-    wait_there(receiver, 500 + worker.MANY_BODIES + 1)
+    wait_there(receiver, 500 + LEFT)
     receiver.worker.step()
     assert beside.begun == [receiver.database.leader]
-    assert receiver.received() == worker.MANY_BODIES + 1
+    assert receiver.received() == LEFT
     for _ in range(3):
         receiver.worker.step()
-    assert (receiver.received(), len(beside.begun)) == (worker.MANY_BODIES + 1, 1)
+    assert (receiver.received(), len(beside.begun)) == (LEFT, 1)
     assert (len(receiver.incidents()), judged(receiver)) == (500, 0)
     beside.says = "derived"
     receiver.worker.step()
     assert (receiver.received(), len(beside.begun)) == (0, 1)
-    assert judged(receiver) == 500 + worker.MANY_BODIES + 1
+    assert judged(receiver) == 500 + LEFT
 
 
-def test_few_are_derived_by_the_worker_itself(helped: tuple[Receiver, Beside]) -> None:
+def test_what_takes_little_time_is_derived_by_the_worker_itself(
+    helped: tuple[Receiver, Beside], monkeypatch: pytest.MonkeyPatch
+) -> None:
     receiver, beside = helped
-    wait_there(receiver, 500 + worker.MANY_BODIES)
+    monkeypatch.setattr(worker, "LONG_SECONDS", 60)
+    wait_there(receiver, 500 + LEFT)
     receiver.worker.step()
     assert (receiver.received(), beside.begun) == (0, [])
-    assert judged(receiver) == 500 + worker.MANY_BODIES
+    assert judged(receiver) == 500 + LEFT
 
 
 def test_what_a_helper_that_died_left_is_derived_by_the_worker(helped: tuple[Receiver, Beside]) -> None:
     receiver, beside = helped
-    wait_there(receiver, 500 + worker.MANY_BODIES + 1)
+    wait_there(receiver, 500 + LEFT)
     receiver.worker.step()
     beside.says = None
     receiver.worker.step()
@@ -170,7 +179,7 @@ def test_what_a_helper_that_died_left_is_derived_by_the_worker(helped: tuple[Rec
 
 def test_what_came_of_it_is_news_though_all_was_judged_a_moment_ago(helped: tuple[Receiver, Beside]) -> None:
     receiver, beside = helped
-    wait_there(receiver, 500 + worker.MANY_BODIES + 1)
+    wait_there(receiver, 500 + LEFT)
     receiver.worker.step()
     receiver.worker.assess(receiver.clock())
     assert judged(receiver) == 500
@@ -178,7 +187,7 @@ def test_what_came_of_it_is_news_though_all_was_judged_a_moment_ago(helped: tupl
     assert receiver.received() == 0
     beside.says = "derived"
     receiver.worker.step()
-    assert judged(receiver) == 500 + worker.MANY_BODIES + 1
+    assert judged(receiver) == 500 + LEFT
 
 
 def test_alerts_missing_in_what_the_helper_derived_are_looked_for(
