@@ -178,12 +178,12 @@ class Worker:
                 return True  # a storm of alerts must not stop the clock
 
     def _is_being_helped(self) -> bool:
-        told = self._helper.told() if self._helper else None
+        was_helped, told = self._is_helped, self._helper.told() if self._helper else None
         self._is_helped = told == "at work"
-        if told and not self._is_helped:
-            # what came of it is news, and nobody needs the time of a rest any more
+        self._cut_short = self._cut_short or told == "cut short"
+        if was_helped and not self._is_helped:
+            # what came of it is news, however it ended, and nobody needs the time of a rest any more
             self._waited, self._rests_until = True, 0.0
-            self._cut_short = self._cut_short or told == "cut short"
         return self._is_helped
 
     def _gets_help(self, seconds_a_body: float) -> bool:

@@ -177,7 +177,8 @@ def test_what_a_helper_that_died_left_is_derived_by_the_worker(helped: tuple[Rec
     assert receiver.received() == 0
 
 
-def test_what_came_of_it_is_news_though_all_was_judged_a_moment_ago(helped: tuple[Receiver, Beside]) -> None:
+@pytest.mark.parametrize("says", ["derived", None], ids=["ended", "died"])
+def test_what_came_of_it_is_news_though_all_was_judged_a_moment_ago(helped: tuple[Receiver, Beside], says: Helped) -> None:
     receiver, beside = helped
     wait_there(receiver, 500 + LEFT)
     receiver.worker.step()
@@ -185,7 +186,7 @@ def test_what_came_of_it_is_news_though_all_was_judged_a_moment_ago(helped: tupl
     assert judged(receiver) == 500
     assert derive_waiting(receiver.database, Catalogue(SERVICES), timedelta(minutes=30), receiver.clock())
     assert receiver.received() == 0
-    beside.says = "derived"
+    beside.says = says
     receiver.worker.step()
     assert judged(receiver) == 500 + LEFT
 
