@@ -102,8 +102,9 @@ class Served:
         assert self._process
         group = os.getpgid(self._process.pid)
         for pid in self.processes():
-            if os.getpgid(pid) == group:
-                os.kill(pid, signal.SIGINT)
+            with suppress(ProcessLookupError):  # it ends meanwhile
+                if os.getpgid(pid) == group:
+                    os.kill(pid, signal.SIGINT)
 
     def wait(self, seconds: float = 25) -> int:
         """The exit code, once it has ended by itself. Nothing of it may be left."""

@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -25,9 +26,9 @@ from receiver.settings import Settings
 from receiver.storage.database import Database, StoreUnavailable
 from receiver.worker import Helped
 
-_LEADER = struct.Struct("!q")
-_DERIVED, _CUT_SHORT, _NOT_AVAILABLE = 0, 3, 75
-"""Exit codes of the process that derives; of any other it tells itself what was wrong."""
+_LEADER, _CODE = struct.Struct("!q"), struct.Struct("!h")
+_DERIVED, _CUT_SHORT, _NOT_DONE = 0, 3, 75
+"""Exit codes of the process that derives; the last one after it has told why."""
 
 log = structlog.get_logger()
 
@@ -44,13 +45,17 @@ class Deriver:
 
         self._pid = processes.fork(work)
         there.close()
+        self._is_there = True
         self._began_at: float | None = None
 
     def begin(self, leader: int) -> bool:
         try:
             self._line.sendall(_LEADER.pack(leader))
         except OSError:
-            return False  # it died, and the worker can do without
+            if self._is_there:
+                log.error("the process that waits for a storm is gone: the worker derives by itself until it is started again")
+            self._is_there = False
+            return False
         log.info("much waits: deriving it in a process of its own")
         self._began_at = time.monotonic()
         return True
@@ -59,17 +64,17 @@ class Deriver:
         if self._began_at is None:
             return None
         try:
-            said = self._line.recv(1, socket.MSG_DONTWAIT)
+            said = self._line.recv(_CODE.size, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return "at work"
         except OSError:
             said = b""
         seconds, self._began_at = round(time.monotonic() - self._began_at, 1), None
-        code = said[0] if said else None
+        (code,) = _CODE.unpack(said) if said else (None,)
         if code in (_DERIVED, _CUT_SHORT):
             log.info("derived what waited", seconds=seconds)
             return "derived" if code == _DERIVED else "cut short"
-        if code != _NOT_AVAILABLE:
+        if code != _NOT_DONE:
             log.error("the process that derives ended by itself: the worker goes on with what waits", exit_code=code)
         return None
 
@@ -83,16 +88,29 @@ def _wait(line: socket.socket, derive: Callable[[int], int]) -> int:
     """Have a new process derive whenever the worker says so, and tell its exit code, until the worker is gone."""
     processes.call("art58 derive")
     while order := line.recv(_LEADER.size):
-        (leader,) = _LEADER.unpack(order)
-        ended, held_until_then = os.pipe()
-        pid = processes.fork(partial(derive, leader))
-        os.close(held_until_then)
+        try:
+            code = _derived(line, partial(derive, *_LEADER.unpack(order)))
+        except OSError as error:  # of a machine that is out of memory or processes
+            log.error("no process to derive what waits: the worker does so", error=str(error))
+            code = _NOT_DONE
+        with suppress(OSError):  # the worker may be gone
+            line.sendall(_CODE.pack(code))
+    return 0
+
+
+def _derived(line: socket.socket, derive: Callable[[], int]) -> int:
+    """Do it in a new process, which is ended with the worker; its exit code. Raises OSError."""
+    ended, held_until_then = os.pipe()
+    try:
+        try:
+            pid = processes.fork(derive)
+        finally:
+            os.close(held_until_then)
         if line.fileno() in select.select([line.fileno(), ended], [], [])[0]:
             os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
+    finally:
         os.close(ended)
-        line.sendall(bytes([os.waitstatus_to_exitcode(status) & 0xFF]))
-    return 0
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _derive(settings: Settings, catalogue: Catalogue, clock: Clock, leader: int) -> int:
@@ -105,5 +123,5 @@ def _derive(settings: Settings, catalogue: Catalogue, clock: Clock, leader: int)
             if not derive_waiting(database, catalogue, hold, clock()):
                 return code
     except StoreUnavailable as error:
-        log.error("the store is not available: trying again", error=str(error))
-        return _NOT_AVAILABLE
+        log.error("the store is not available: the worker tries again", error=str(error))
+        return _NOT_DONE

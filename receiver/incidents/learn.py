@@ -41,7 +41,7 @@ def learn_topology(
             if any(known.get(child) != parent for child, parent in found.parents.items()):
                 # in one transaction: what was learnt is not asked again for a day; and of all that are there by now, as others
                 # may have come while Prometheus was asked
-                came = store.living_of(connection, (correlate.of_equipment(label, name) for name in unknown))
+                came = store.living_of(connection, (correlate.of_equipment(label, name) for name in {*unknown, *found.parents}))
                 derive_again(connection, catalogue, hold, came.union(*(its[name] for name in unknown)), now)
                 has_changed = True
     return has_changed

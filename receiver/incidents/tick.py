@@ -116,7 +116,11 @@ def tick(
         dates = _dates(each, timedelta(seconds=settings.candidate_lead_seconds), rulebooks, now)
         figures = each.figures if each.stays_so else None
         calm = Calm(figures, now, calm_until(each.incident, rulebooks, now)) if figures else None
-        known.keep(each.incident.id, None if each.incident.id in stale else each.version, dates, calm)
+        id_ = each.incident.id
+        if id_ in stale:  # its moment may have come, and is still to be looked at
+            known.keep(id_, None, [now, *dates])
+        else:
+            known.keep(id_, each.version, dates, calm)
     appended = [new for each in judged if each.incident.id not in stale for new in each.assessments]
     return Ticked(appended, known.next_at(now), living, len(cases))
 
@@ -158,27 +162,30 @@ class _Judged(NamedTuple):
 
 
 def _saved(database: Database, news: list[_Judged]) -> set[str]:
-    """Keep what is news; the ids of those of which it was not kept, as others changed them while Prometheus was asked."""
+    """Keep what is news; the ids of those of which it was not kept, as others changed them while Prometheus was asked.
+
+    Of an outage that goes on it is kept where more was heard of its alerts alone: in a storm that is so at each tick, and its clock
+    must not stop. It is looked at again for that, which of one that is over nobody would do.
+    """
     if not news:
         return set()
     with database.write() as connection:
-        stale = _changed_since(connection, [each.case.version for each in news])
+        heard_of, changed = _changed_since(connection, [each.case.version for each in news])
+        going_on = {each.incident.id for each in news if each.incident.state == "open"}
+        stale = changed | (heard_of - going_on)
         kept = [each for each in news if each.incident.id not in stale]
         store.append(connection, *(new for each in kept for new in each.assessments))
         store.save(connection, *(each.incident for each in kept if each.incident != each.case.version.incident))
     return stale
 
 
-def _changed_since(connection: Connection, judged: list[Version]) -> set[str]:
-    """The incidents of which by now something else is known than this."""
+def _changed_since(connection: Connection, judged: list[Version]) -> tuple[set[str], set[str]]:
+    """The incidents of whose alerts something else is known by now than this; and those that are others, or were acted on."""
     ids = [version.incident.id for version in judged]
     there, told, acted = store.named(connection, ids), store.digests(connection, ids), acts.last(connection, ids)
-    return {
-        was.incident.id
-        for was in judged
-        if (there.get(was.incident.id), told.get(was.incident.id, 0), acted.get(was.incident.id, 0))
-        != (was.incident, was.told, was.act)
-    }
+    heard_of = {was.incident.id for was in judged if told.get(was.incident.id, 0) != was.told}
+    now = {id_: (there.get(id_), acted.get(id_, 0)) for id_ in ids}
+    return heard_of, {was.incident.id for was in judged if now[was.incident.id] != (was.incident, was.act)}
 
 
 def _disbelieve_deleted_rules(

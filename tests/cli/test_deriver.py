@@ -1,7 +1,10 @@
 """What many wait for is derived in a process of its own while the worker ticks; whoever of them is killed, all of it is derived."""
 
+import errno
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 from benchmarks.senders import alert, body_of
+from receiver.cli import deriver
 from receiver.storage import notifications
 from receiver.storage.database import Database
 from receiver.storage.tables import alerts, incidents
@@ -115,6 +119,25 @@ def test_if_the_one_that_waits_is_killed_the_worker_goes_on(backlog: Backlog) ->
     until(backlog.is_derived, 60)
     assert backlog.derivers() == []
     assert backlog.served.log.count(BEGINS) == 1
+    assert backlog.served.log.count("the process that waits for a storm is gone") == 1
+
+
+def test_where_no_process_can_be_made_the_worker_is_told_and_may_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork(_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(deriver.processes, "fork", fork)
+    monkeypatch.setattr(deriver.processes, "call", lambda _: None)
+    here, there = socket.socketpair()
+    waiting = threading.Thread(target=deriver._wait, args=(there, lambda _: 0))
+    waiting.start()
+    with here, there:
+        for _ in range(2):
+            here.sendall(deriver._LEADER.pack(7))
+            assert here.recv(2) == deriver._CODE.pack(deriver._NOT_DONE)
+        here.shutdown(socket.SHUT_WR)
+        waiting.join(10)
+        assert not waiting.is_alive()
 
 
 def test_with_the_worker_they_end_and_the_next_one_has_all_derived(backlog: Backlog) -> None:
@@ -130,3 +153,5 @@ def test_told_to_end_it_does_not_wait_for_them(backlog: Backlog) -> None:
     until(backlog.two)
     assert backlog.served.stop() == 0
     assert backlog.waiting()
+    assert "Traceback" not in backlog.served.log
+    assert DIED not in backlog.served.log
