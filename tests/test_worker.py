@@ -198,8 +198,9 @@ def test_alerts_missing_in_what_the_helper_derived_are_looked_for(
     looked: list[datetime] = []
     monkeypatch.setattr(receiver.worker, "reconcile", looked.append)
     receiver.clock.fixed = datetime.now(UTC) + timedelta(seconds=worker.CUT_SHORT_SECONDS + 1)
-    for says, times in (("at work", 0), ("derived", 0), ("cut short", 1)):
-        beside.says = says  # type: ignore[assignment]
+    told: tuple[tuple[Helped, int], ...] = (("at work", 0), ("derived", 0), ("cut short", 1))
+    for says, times in told:
+        beside.says = says
         receiver.worker.step()
         assert len(looked) == times
 

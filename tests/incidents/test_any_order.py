@@ -2,7 +2,7 @@
 arrival, with and without ticks and restarts in between. What must come of it is worked out from the truth alone (streams.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -146,15 +146,19 @@ def arrivals(draw: st.DrawFn) -> tuple[Stream, list[Arrival]]:
     return stream, sorted(story, key=lambda arrival: arrival.at)
 
 
-def play(house: House, story: list[Arrival]) -> None:
+def looked(house: House, then: str) -> None:
+    (house.look if then == "look" else house.tick)()
+    holds_at_any_time(house)
+
+
+def play(house: House, story: list[Arrival], look: Callable[[House, str], None] = looked) -> None:
     for arrival in story:
         house.clock.now = max(house.clock.now, moment(arrival.at))
         house.take_in(arrival.body)
         if arrival.then == "restart":
             house.restart()
         if arrival.then != "nothing":
-            (house.look if arrival.then == "look" else house.tick)()
-            holds_at_any_time(house)
+            look(house, arrival.then)
 
 
 @given(arrivals(), LOOKS)

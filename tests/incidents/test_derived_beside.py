@@ -24,7 +24,7 @@ from receiver.observation import ancestors
 from receiver.storage import incidents as store
 from receiver.storage.database import Database
 from tests.incidents.streams import EXAMPLES, HOLD, House, Outage, Stream, body, expected, found, moment, regardless_of_users, say
-from tests.incidents.test_any_order import LOOKS, Arrival, arrivals, holds_at_any_time
+from tests.incidents.test_any_order import LOOKS, Arrival, arrivals, holds_at_any_time, play
 from tests.incidents.test_due_alone import Ticker, heard
 from tests.incidents.test_grouping import SERVICES, alert, house_in, take_in
 
@@ -99,14 +99,11 @@ def test_in_the_end_all_is_as_if_it_had_been_derived_before(
             if turns[next(moments) % len(turns)]:
                 derive_waiting(beside, house.catalogue, HOLD, house.clock())
 
-        for arrival in story:
-            house.clock.now = max(house.clock.now, moment(arrival.at))
-            house.take_in(arrival.body)
-            if arrival.then == "restart":
-                house.restart()
-            if arrival.then != "nothing":
-                with interrupted(house, derive_one):
-                    house.worker.assess(house.clock(), TICKS[arrival.then])
+        def ticked(house: House, then: str) -> None:
+            with interrupted(house, derive_one):
+                house.worker.assess(house.clock(), TICKS[then])
+
+        play(house, story, ticked)
         while derive_waiting(house.database, house.catalogue, HOLD, house.clock()):
             pass
         house.clock.now += look
