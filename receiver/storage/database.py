@@ -30,8 +30,8 @@ CONNECTIONS = 4
 """Unless the settings say otherwise: a transaction takes milliseconds, and a server has a hundred connections for all."""
 ASK_AGAIN_SECONDS = 0.01
 """How long SQLite itself waits for another process that writes: its sleeps get ever longer, and others overtake. We ask again."""
-APPEND_AGAIN_MILLISECONDS = 1
-"""The same for what senders wait for, which takes about as long: asking less often doubles the longest waits."""
+APPEND_AGAIN_SECONDS = 0.0002
+"""The same for what senders wait for, which takes a few times as long: asking less often makes their waits longer."""
 MAKING_SECONDS = 0.5
 """How long others may take to make the file."""
 
@@ -101,26 +101,28 @@ class Database:
     def append(self, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows with these columns, on disk when it returns. Raises StoreUnavailable, and then none of them is.
 
-        It is what the sender of a webhook waits for: SQLAlchemy would take three times as long over it as SQLite with its disk.
+        It is what the sender of a webhook waits for: SQLAlchemy would take three times as long over it as SQLite with its disk. And
+        it is one statement, which SQLite makes a transaction of its own: Python would hold the others up between two of them. So
+        the rows are few, as many as this process has threads.
         """
         if self._postgres:
             with self._postgres.write(beside=True) as connection:
                 connection.execute(insert(table), [dict(zip(columns, row, strict=True)) for row in rows])
             return
-        statement, in_its_form = _appending(self.engine.dialect, table, columns)
+        statement, in_its_form = _appending(self.engine.dialect, table, columns, len(rows))
+        values = [value for row in rows for value in in_its_form(row)]
         with self._our_turn(), self._told(writing=True):
             is_new = self._line is None
             self._line = self._line or self.engine.raw_connection()
             line = cast("sqlite3.Connection", self._line.driver_connection)
             try:
                 if is_new:
-                    line.execute(f"PRAGMA busy_timeout = {APPEND_AGAIN_MILLISECONDS}")
-                self._begin_writing(line)
+                    line.execute("PRAGMA busy_timeout = 0")
                 _check_file(self._line.info)
-                line.executemany(statement, (in_its_form(row) for row in rows))
-                line.commit()
+                self._insist(line, statement, values, APPEND_AGAIN_SECONDS)
+                _check_file(self._line.info)  # it may have gone while others were writing
             except BaseException:
-                # whatever it was, a transaction may be left open in it
+                # whatever it was, the next one has a new one
                 self._line.invalidate()
                 self._line = None
                 raise
@@ -188,19 +190,21 @@ class Database:
 
     def _begin_sqlite(self, connection: Connection) -> None:
         if connection.get_execution_options().get("writing"):
-            self._begin_writing(cast("sqlite3.Connection", connection.connection.driver_connection))
+            self._insist(cast("sqlite3.Connection", connection.connection.driver_connection), "BEGIN IMMEDIATE")
         else:
             connection.exec_driver_sql("BEGIN")
         _check_file(connection.info)
 
-    def _begin_writing(self, connection: sqlite3.Connection) -> None:
+    def _insist(self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = (), pause: float = 0) -> None:
+        """Execute what needs the writer's turn, waiting for other processes; `pause`: how long, where SQLite itself does not."""
         deadline = time.monotonic() + self._busy_seconds
         while True:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(statement, values)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
+                time.sleep(pause)
             else:
                 return
 
@@ -271,10 +275,11 @@ def _check_file(info: Mapping[Any, Any]) -> None:
 
 @cache
 def _appending(
-    dialect: Dialect, table: Table, columns: tuple[str, ...]
+    dialect: Dialect, table: Table, columns: tuple[str, ...], rows: int
 ) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
-    """The statement that adds a row, and what brings its values into the form in which SQLite keeps them."""
-    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our names
+    """The statement that adds so many rows, and what brings the values of one into the form in which SQLite keeps them."""
+    row = f"({', '.join('?' * len(columns))})"
+    statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - our names
     forms = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is for name in columns]
     return statement, lambda row: tuple(form(value) for form, value in zip(forms, row, strict=True))
 

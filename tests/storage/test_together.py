@@ -3,12 +3,11 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 
 from receiver.storage.database import StoreUnavailable
-from receiver.storage.together import PATIENCE_SECONDS, Together
+from receiver.storage.together import Together
 from tests.serving import until
 
 
@@ -113,30 +112,50 @@ def test_one_whose_write_is_under_way_when_it_gives_up_is_told_that_nobody_knows
 
 def test_of_slow_writes_none_hangs_and_each_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of them, each as long as three fifths of the patience."""
-    now, looked, woken, written = [100.0], [], [], []
-    monkeypatch.setattr("receiver.storage.together.time", SimpleNamespace(monotonic=lambda: now[0]))
-    first_may_end = threading.Event()
+    monkeypatch.setattr("receiver.storage.together.PATIENCE_SECONDS", 2.0)
+    written: list[list[str]] = []
 
     def write(names: list[str]) -> None:
-        if not written:
-            assert first_may_end.wait(10)
-        now[0] += 0.6 * PATIENCE_SECONDS
-        if written:
-            before = len(looked)
-            with together._changed:
-                together._changed.notify_all()
-            until(lambda: len(looked) == before + 2)  # both others see how long it has lasted
+        time.sleep(1.2)
         written.append(names)
 
     together = Together(write)
-    wait = together._changed.wait
-    monkeypatch.setattr(together._changed, "wait", lambda left: looked.append(left) or woken.append(wait(left)))
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(together.add, "first")]
         until(lambda: together._since is not None)
         calls += [pool.submit(together.add, name) for name in ("second", "third", "fourth")]
-        until(lambda: len(looked) == 3)
-        first_may_end.set()
         assert [call.exception(20) for call in calls] == [None] * 4
+    assert written[0] == ["first"]
     assert sorted(written[1]) == ["fourth", "second", "third"]
-    assert all(woken), "each is told at once, and need not look by itself"
+
+
+def test_of_those_that_wait_the_first_alone_is_woken_to_write() -> None:
+    still_asleep: list[bool] = []
+    held = Held()
+
+    def write(names: list[str]) -> None:
+        still_asleep.extend(entry.news.locked() for entry in entries[1:])
+        held(names)
+
+    together, entries = Together(write), []
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(together.add, "first")]
+        assert held.began.wait(10)
+        for number in range(1, 4):
+            calls.append(pool.submit(together.add, f"name-{number}"))
+            until(lambda number=number: len(together._waiting) == number)
+        entries += together._waiting
+        held.go_on.set()
+        assert [call.exception(10) for call in calls] == [None] * 4
+    assert still_asleep == [True, True], "until theirs is written"
+    assert [entry.leads for entry in entries] == [True, False, False]
+
+
+def test_under_many_threads_each_is_written_once_and_told() -> None:
+    written: list[int] = []
+    together = Together(written.extend)
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(together.add, range(4000))) == [None] * 4000
+    assert sorted(written) == list(range(4000))
+    assert together._since is None
+    assert not together._waiting
