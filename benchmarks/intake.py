@@ -29,6 +29,8 @@ SIZES = {1: "requests", 100: "alerts"}
 EQUIPMENT = 20
 """Alerts of a body fall on so many pieces of equipment: a storm has many alerts and few causes."""
 
+WHOLE_SECONDS = 0.7
+"""gunicorn starts its processes up to a tenth of a second apart, and wrk connects at once: the first process would get it all."""
 SETTLE_SECONDS = 5
 """How long the last requests may take: longer than one waits for the store."""
 
@@ -79,6 +81,7 @@ def measure(servers: Servers, name: str, alerts: int, seconds: int, folder: Path
     path, token = (alerta.WEBHOOK, "") if name == "alerta" else ("/webhook/alertmanager", TOKEN)
     try:
         server.start()
+        time.sleep(WHOLE_SECONDS)
         load = press(server.url + path, body, token, series, seconds)
         answered = answered_with_200(server.url, folder) if name == "receiver" else 0
     finally:

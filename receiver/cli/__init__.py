@@ -83,6 +83,7 @@ def web(file: Path, workers: int | None) -> None:
     settings, catalogue, rulebooks = _load(file, workers)
     from receiver.cli import parts
 
+    parts.collect_what_comes()
     sys.exit(parts.run_web(settings, catalogue, rulebooks, system_clock))
 
 
@@ -93,6 +94,7 @@ def worker(file: Path) -> None:
     settings, catalogue, rulebooks = _load(file)
     from receiver.cli import parts
 
+    parts.collect_what_comes()
     sys.exit(parts.run_worker(settings, catalogue, rulebooks, system_clock))
 
 

@@ -5,7 +5,6 @@ It opens no store, calls nobody and has no thread: a process forked from it begi
 """
 
 import fcntl
-import gc
 import os
 import shutil
 import signal
@@ -76,9 +75,7 @@ def _run(settings: Settings, catalogue: Catalogue, rulebooks: tuple[Rulebook, ..
     code = _migrated(migrating, settings)
     if code is not None:
         return code
-    # else the next collection in a process writes to every page, and so makes it its own; one now would find next to nothing
-    gc.freeze()
-    gc.enable()
+    parts.collect_what_comes()
     log.info("serving", listen=settings.listen, data_dir=settings.data_dir)
     given = (settings, catalogue, rulebooks, clock)
     return _Parts({"worker": lambda: parts.run_worker(*given, migrated=True), "web": lambda: parts.run_web(*given)}).watch()
