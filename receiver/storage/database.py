@@ -32,6 +32,8 @@ ASK_AGAIN_SECONDS = 0.01
 """How long SQLite itself waits for another process that writes: its sleeps get ever longer, and others overtake. We ask again."""
 APPEND_AGAIN_SECONDS = 0.0002
 """The same for what senders wait for, which takes a few times as long: asking less often makes their waits longer."""
+LARGE_BYTES = 256 * 1024
+"""Of rows that are added at once: from here on the statement that added them is not kept, for it would keep them."""
 MAKING_SECONDS = 0.5
 """How long others may take to make the file."""
 
@@ -99,7 +101,8 @@ class Database:
             yield connection
 
     def append(self, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Add rows with these columns, on disk when it returns. Raises StoreUnavailable, and then none of them is.
+        """Add rows with these columns, on disk when it returns. Raises StoreUnavailable, and then none of them is, or only in
+        a file that was moved away meanwhile.
 
         It is what the sender of a webhook waits for: SQLAlchemy would take three times as long over it as SQLite with its disk. And
         it is one statement, which SQLite makes a transaction of its own: Python would hold the others up between two of them. So
@@ -111,6 +114,7 @@ class Database:
             return
         statement, in_its_form = _appending(self.engine.dialect, table, columns, len(rows))
         values = [value for row in rows for value in in_its_form(row)]
+        is_large = sum(len(value) for row in rows for value in row if isinstance(value, bytes)) > LARGE_BYTES
         with self._our_turn(), self._told(writing=True):
             is_new = self._line is None
             self._line = self._line or self.engine.raw_connection()
@@ -119,13 +123,20 @@ class Database:
                 if is_new:
                     line.execute("PRAGMA busy_timeout = 0")
                 _check_file(self._line.info)
-                self._insist(line, statement, values, APPEND_AGAIN_SECONDS)
+                # each time that it is asked it is given the values
+                self._insist(line, statement, values, ASK_AGAIN_SECONDS if is_large else APPEND_AGAIN_SECONDS)
                 _check_file(self._line.info)  # it may have gone while others were writing
             except BaseException:
-                # whatever it was, the next one has a new one
-                self._line.invalidate()
-                self._line = None
+                self._hang_up()  # whatever it was
                 raise
+            if is_large:
+                self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Close what stays open to add rows: the next ones are added by a new connection."""
+        if self._line:
+            self._line.invalidate()
+            self._line = None
 
     @contextmanager
     def _our_turn(self) -> Iterator[None]:
@@ -233,9 +244,7 @@ class Database:
     def close(self) -> None:
         if self._postgres:
             self._postgres.close()
-        if self._line:
-            self._line.close()
-            self._line = None
+        self._hang_up()
         self.engine.dispose()
         if self.inbox is not self:
             self.inbox.close()

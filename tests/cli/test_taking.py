@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 from click.testing import CliRunner
+from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
 from receiver.cli import main, parts
@@ -71,6 +72,15 @@ def test_a_connection_that_ends_is_given_back_as_ended(taker: SimpleNamespace, l
     line.client.close()
     assert taker.handle(line) is False
     assert line.handled == [b"a", b""]
+
+
+def test_one_that_has_not_yet_sent_anything_is_left_to_gunicorn(
+    taker: SimpleNamespace, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ThreadWorker, "handle", lambda _self, line: line.handle() and gthread._DEFER)
+    line.client.sendall(b"abc")
+    assert taker.handle(line) is gthread._DEFER
+    assert line.handled == [b"a"]
 
 
 @pytest.mark.parametrize("change", [{"alive": False}, {"nr_conns": 9}])

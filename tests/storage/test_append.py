@@ -1,8 +1,11 @@
 """What is added in the quick way is what SQLAlchemy reads, on disk or not there at all."""
 
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -21,6 +24,7 @@ from receiver.storage.packed import packed
 from receiver.storage.tables import notifications as table
 from tests import stores
 from tests.samples import ASSESSED_AT as NOW
+from tests.serving import until
 
 EARLIEST, LATEST = datetime(2020, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 - the zone is added to them
 IN_JAPAN = partial(datetime.replace, tzinfo=ZoneInfo("Asia/Tokyo"))
@@ -89,6 +93,47 @@ def test_a_file_that_was_moved_away_is_noticed(file: Database, tmp_path: Path) -
     path.rename(tmp_path / "away.db")
     with pytest.raises(StoreUnavailable, match="moved, replaced or deleted"):
         append(file, b"lost, if it were answered with 200")
+    (tmp_path / "away.db").rename(path)
+    append(file, b"after")
+    assert kept(file) == [b"before", b"after"]
+
+
+def test_a_file_that_is_moved_away_while_others_write_is_noticed(file: Database, tmp_path: Path) -> None:
+    append(file, b"before")
+    file._busy_seconds = 30
+    path = tmp_path / "art58-inbox.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        waits = pool.submit(append, file, b"lost, if it were answered with 200")
+        until(file._turn.locked)
+        time.sleep(0.1)  # by then it has looked at the file and waits for the other
+        path.rename(tmp_path / "away.db")
+        other.execute("ROLLBACK")
+        with pytest.raises(StoreUnavailable, match="moved, replaced or deleted"):
+            waits.result(30)
+
+
+def test_of_a_store_that_is_full_nobody_waits_for_room(file: Database) -> None:
+    append(file, b"before")
+    file._busy_seconds = 30
+    assert file._line
+    (pages,) = file._line.driver_connection.execute("PRAGMA page_count").fetchone()
+    file._line.driver_connection.execute(f"PRAGMA max_page_count = {pages}")
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="full"):
+        append(file, os.urandom(20_000))
+    assert time.monotonic() - began < 10
+    append(file, b"after")
+    assert kept(file) == [b"before", b"after"]
+
+
+def test_nothing_is_kept_in_memory_of_large_bodies(file: Database) -> None:
+    append(file, os.urandom(200_000))
+    assert file._line
+    append(file, os.urandom(200_000), os.urandom(200_000))
+    assert not file._line, "SQLite's driver keeps the values of each statement until the next ones"
+    append(file, b"after")
+    assert len(kept(file)) == 4
 
 
 def test_it_and_transactions_take_turns(file: Database) -> None:

@@ -11,6 +11,12 @@ from receiver.storage.together import Together
 from tests.serving import until
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than any test waits: who is not woken is seen."""
+    monkeypatch.setattr("receiver.storage.together.PATIENCE_SECONDS", 60.0)
+
+
 class Held:
     """Writes names; the first write waits until it is let go, and those after it may fail."""
 
@@ -153,7 +159,12 @@ def test_of_those_that_wait_the_first_alone_is_woken_to_write() -> None:
 
 def test_under_many_threads_each_is_written_once_and_told() -> None:
     written: list[int] = []
-    together = Together(written.extend)
+
+    def write(numbers: list[int]) -> None:
+        time.sleep(0.0001)  # else one is written before the next comes
+        written.extend(numbers)
+
+    together = Together(write)
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(together.add, range(4000))) == [None] * 4000
     assert sorted(written) == list(range(4000))
