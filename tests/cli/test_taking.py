@@ -23,9 +23,9 @@ from tests.serving import VOICE, Served
 class Line:
     """A connection as gunicorn keeps it; each time it is handled, one byte is read from it, or the end."""
 
-    def __init__(self, read_ahead: bytes = b"") -> None:
+    def __init__(self) -> None:
         self.sock, self.client = socket.socketpair()
-        self.read_ahead = io.BytesIO(read_ahead)
+        self.read_ahead = io.BytesIO()
         self.parser = SimpleNamespace(unreader=SimpleNamespace(buf=self.read_ahead))
         self.handled: list[bytes] = []
 
