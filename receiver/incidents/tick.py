@@ -180,12 +180,15 @@ def _saved(database: Database, news: list[_Judged]) -> set[str]:
 
 
 def _changed_since(connection: Connection, judged: list[Version]) -> tuple[set[str], set[str]]:
-    """The incidents of whose alerts something else is known by now than this; and those that are others, or were acted on."""
+    """The incidents of whose alerts something else is known by now than this; and those that are others, or were judged or acted
+    on.
+    """
     ids = [version.incident.id for version in judged]
     there, told, acted = store.named(connection, ids), store.digests(connection, ids), acts.last(connection, ids)
+    numbers = store.last_numbers(connection, ids)
     heard_of = {was.incident.id for was in judged if told.get(was.incident.id, 0) != was.told}
-    now = {id_: (there.get(id_), acted.get(id_, 0)) for id_ in ids}
-    return heard_of, {was.incident.id for was in judged if now[was.incident.id] != (was.incident, was.act)}
+    now = {id_: (there.get(id_), numbers.get(id_, 0), acted.get(id_, 0)) for id_ in ids}
+    return heard_of, {was.incident.id for was in judged if now[was.incident.id] != (was.incident, was.number, was.act)}
 
 
 def _disbelieve_deleted_rules(

@@ -153,6 +153,32 @@ def test_one_that_fails_again_while_it_is_closed_stays_open(tmp_path: Path) -> N
         assert [each.state for each in house.incidents()] == ["open"]
 
 
+@pytest.mark.parametrize("is_heard_of", [False, True])
+def test_an_outage_that_another_worker_judges_meanwhile_is_not_judged_twice(tmp_path: Path, *, is_heard_of: bool) -> None:
+    """With SQLite nobody leads: a second worker may run by mistake, or for as long as the one before it needs to end."""
+    outage = Outage("core-1", "voice", 0, None)
+    with House(tmp_path / "store") as house:
+        house.take_in(body([say(outage, 1, start=0)], 1))
+        house.clock.now = moment(1)
+        assert derive_waiting(house.database, house.catalogue, HOLD, house.clock())
+        assert house.worker.assess(house.clock())
+        house.clock.now = moment(61)
+        others = [house.another_worker(house.clock)]
+
+        def judge() -> None:
+            if others:
+                other = others.pop()
+                if is_heard_of:
+                    house.take_in(body([say(outage, 2, start=0), say(outage, 2, start=1)], 2))
+                    assert derive_waiting(house.database, house.catalogue, HOLD, house.clock())
+                assert other.assess(house.clock())
+
+        with asked_meanwhile(house, judge):
+            assert not house.worker.assess(house.clock())
+        assert not others
+        assert [(each.number, str(each.verdict)) for its in house.latest().values() for each in its] == [(2, "major")]
+
+
 def test_the_moment_of_an_outage_that_somebody_acts_on_meanwhile_is_not_missed(tmp_path: Path) -> None:
     with House(tmp_path / "store") as house, closing(another(house)) as beside:
         ticker = Ticker(house)
