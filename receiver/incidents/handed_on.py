@@ -47,24 +47,29 @@ def after_merge(whole: tuple[Incident, Stated], part: tuple[Incident, Stated]) -
 def after_split(word: Stated, part: Half, whole: Half) -> tuple[list[Deed], list[Deed]]:
     """What then holds of the part, and of the whole: a stated start goes with the first alert, a stated end with what ended last.
 
-    Of the half that ended sooner its own end holds.
+    Of the half that ended sooner its own end holds. What began after the stated end was not meant by it, and has none.
     """
+    if word.started_at and part.has_first:
+        part = msgspec.structs.replace(part, started_at=word.started_at)
+    elif word.started_at:
+        whole = msgspec.structs.replace(whole, started_at=word.started_at)
     started_at = word.started_at if part.has_first else None
-    of_part = _times(started_at, _end_of(part, word, whole, started_at or part.started_at))
     of_whole: list[Deed] = [Withdrawn(("started_at",))] if started_at else []
-    begin = whole.started_at if started_at else word.started_at or whole.started_at
-    restored_at = _end_of(whole, word, part, begin)
-    return of_part, of_whole + (_times(None, restored_at) if restored_at != word.restored_at else [])
+    restored_at = _end_of(whole, part, word.restored_at)
+    if word.restored_at and restored_at is None:
+        of_whole.append(Withdrawn(("restored_at",)))
+    elif restored_at != word.restored_at:
+        of_whole += _times(None, restored_at)
+    return _times(started_at, _end_of(part, whole, word.restored_at)), of_whole
 
 
-def _end_of(half: Half, word: Stated, other: Half, started_at: datetime) -> datetime | None:
-    """The stated end as it holds for this half, never before its start; None if none was stated."""
-    if word.restored_at is None:
+def _end_of(half: Half, other: Half, said: datetime | None) -> datetime | None:
+    """The stated end as it holds for this half, never before its start; None if none was stated of it."""
+    if said is None or (other.started_at < half.started_at and said < half.started_at):
         return None
-    ended_sooner = half.restored_at and other.restored_at and half.restored_at < other.restored_at
-    if half.restored_at and (ended_sooner or other.restored_at is None):
-        return max(half.restored_at, started_at)
-    return max(word.restored_at, started_at)
+    if half.restored_at and said >= other.started_at and (other.restored_at is None or half.restored_at < other.restored_at):
+        return max(half.restored_at, half.started_at)
+    return max(said, half.started_at)
 
 
 def _times(started_at: datetime | None, restored_at: datetime | None) -> list[Deed]:

@@ -81,7 +81,22 @@ SPLITS: dict[str, tuple[Stated, tuple[Half, Half], tuple[list[Deed], list[Deed]]
     "an end before the later began": (
         Stated(restored_at=after(70)),
         (FIRST, LATER),
-        ([Timed(None, after(65))], [Timed(None, after(93))]),
+        ([Timed(None, after(70))], [Withdrawn(("restored_at",))]),
+    ),
+    "an end before the part began, which goes on": (
+        Stated(restored_at=after(70)),
+        (GOES_ON, Half(after(0), None, has_first=True)),
+        ([], []),
+    ),
+    "an end before either began": (
+        Stated(restored_at=after(-1)),
+        (LATER, FIRST),
+        ([], [Timed(None, after(0))]),
+    ),
+    "an end before the later began, and a start": (
+        Stated(started_at=after(-5), restored_at=after(-2)),
+        (FIRST, LATER),
+        ([Timed(after(-5), after(-2))], [Withdrawn(("started_at",)), Withdrawn(("restored_at",))]),
     ),
     "both": (
         Stated(started_at=after(-5), restored_at=after(200)),
