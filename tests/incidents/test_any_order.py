@@ -194,6 +194,10 @@ BY_HAND: dict[str, tuple[tuple[Outage, ...], tuple[tuple[float, int, str], ...]]
         (Outage("edge-1a", V, 0, 5), Outage("core-1", V, 70, 75)),
         ((1, 0, "fires"), (71, 1, "fires"), (72, 0, "over"), (75, 1, "over")),
     ),
+    "a service that another failure hit is withdrawn while this one goes on": (
+        (Outage("core-1", V, 0, 5, "feed-1"), Outage("core-2", D, 70, None, "feed-1"), Outage("core-1", V, 20, 50)),
+        ((1, 0, "fires"), (21, 2, "fires"), (71, 1, "fires"), (73, 0, "over"), (74, 2, "over")),
+    ),
     "what is heard of a service after all was closed is judged": (
         (Outage("core-1", V, 20, 40), Outage("core-1", D, 0, 30)),
         ((40, 0, "over"), (100, 0, "over"), (101, 1, "over")),
@@ -247,7 +251,8 @@ def holds_at_any_time(house: House) -> None:
 
 
 def ends(latest: Sequence[Conclusion]) -> bool:
-    return all(each.state in ("restored", "closed") for each in latest)
+    """Whether they say that it is over. What was withdrawn stays as it was then: nothing of it is shown."""
+    return all(each.withdrawn or each.state in ("restored", "closed") for each in latest)
 
 
 def owes_what_it_must(house: House, *, exactly: bool) -> None:
