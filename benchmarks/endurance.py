@@ -32,7 +32,7 @@ from benchmarks.outages import Outages, Unit
 from benchmarks.senders import Sender, Sent, alert, body_of
 from benchmarks.store import opened
 from benchmarks.store import option as store_option
-from benchmarks.tree import SERVICES, address, configured, processes, pss_mib
+from benchmarks.tree import SERVICES, address, configured, own_mib, processes
 from examples.peers import Server, fetch
 from receiver.cli import config, parts
 from receiver.incidents import acts
@@ -91,7 +91,7 @@ class Failure(msgspec.Struct, frozen=True, order=True):
 
 
 class Sample(msgspec.Struct):
-    """What was seen at a moment, in days since the beginning: MiB of memory and store, ticks since the last look, incidents."""
+    """What was seen at a moment, in days since the beginning: MiB of own memory and store, ticks since the last look, incidents."""
 
     day: float
     web_mib: float
@@ -276,7 +276,7 @@ class _Look:
 
 def _memory(part: Server) -> float:
     assert part.process is not None  # noqa: S101 - for the type checker
-    return pss_mib(processes(part.process.pid))
+    return own_mib(processes(part.process.pid))
 
 
 def _part(part: str, file: Path, clock: Clock) -> Server:

@@ -71,11 +71,20 @@ def processes(root: int) -> dict[int, Role]:
 
 def pss_mib(pids: Collection[int]) -> float:
     """The memory of these processes together: what several of them share is counted once."""
+    return _mib(pids, "Pss:")
+
+
+def own_mib(pids: Collection[int]) -> float:
+    """What they allocated, in memory or swapped out. Libraries are left out: of them more is counted when another program ends."""
+    return _mib(pids, "Pss_Anon:", "SwapPss:")
+
+
+def _mib(pids: Collection[int], *kinds: str) -> float:
     total = 0
     for pid in pids:
         with suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            total += sum(int(line.split()[1]) for line in lines if line.startswith(kinds))
     return total / 1024
 
 
