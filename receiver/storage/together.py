@@ -29,10 +29,11 @@ class Together(Generic[T]):
     """Writes what many threads add by `write`, in the order in which it came. Whoever has the turn writes for all that wait.
 
     Nobody is woken but those for whom it wrote and the next one to write: the others would only compete with them.
+    `clock` tells seconds.
     """
 
-    def __init__(self, write: Callable[[list[T]], None]) -> None:
-        self._write = write
+    def __init__(self, write: Callable[[list[T]], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
         self._lock = threading.Lock()
         """Held for what follows, never while anything is written."""
         self._waiting: list[_Entry[T]] = []
@@ -58,7 +59,7 @@ class Together(Generic[T]):
             raise StoreUnavailable("the write by another thread, which this one waited for, hangs or was broken off")
 
     def _appoint(self, entry: _Entry[T]) -> None:
-        entry.leads, self._since = True, time.monotonic()
+        entry.leads, self._since = True, self._clock()
 
     def _wait(self, entry: _Entry[T]) -> None:
         """Until there is news of it, or the write that is under way hangs."""
@@ -67,7 +68,7 @@ class Together(Generic[T]):
                 if entry.leads or entry.is_done or entry.error or self._since is None:
                     return
                 # of several slow writes that come one after the other none hangs
-                left = self._since + PATIENCE_SECONDS - time.monotonic()
+                left = self._since + PATIENCE_SECONDS - self._clock()
                 if left <= 0:
                     if entry.is_waiting:
                         self._waiting.remove(entry)
@@ -80,7 +81,7 @@ class Together(Generic[T]):
             entries, self._waiting = self._waiting, []
             for entry in entries:
                 entry.is_waiting = False
-            self._since = time.monotonic()
+            self._since = self._clock()
         try:
             self._write([entry.item for entry in entries])
         except Exception as error:  # noqa: BLE001 - whatever it is, each of them is told

@@ -117,15 +117,26 @@ def test_one_whose_write_is_under_way_when_it_gives_up_is_told_that_nobody_knows
 
 
 def test_of_slow_writes_none_hangs_and_each_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of them, each as long as three fifths of the patience."""
-    monkeypatch.setattr("receiver.storage.together.PATIENCE_SECONDS", 2.0)
+    """Two of them, each as long as three fifths of the patience. Those that wait look at the clock again and again meanwhile."""
+    monkeypatch.setattr("receiver.storage.together.PATIENCE_SECONDS", 0.05)
     written: list[list[str]] = []
+    now, looks = 0.0, 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return now
 
     def write(names: list[str]) -> None:
-        time.sleep(1.2)
+        nonlocal now
+        if not written:
+            until(lambda: len(together._waiting) == 3)
+        now += 0.03
+        before = looks
+        until(lambda: looks >= before + 6)
         written.append(names)
 
-    together = Together(write)
+    together = Together(write, clock)
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(together.add, "first")]
         until(lambda: together._since is not None)
