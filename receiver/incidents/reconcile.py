@@ -75,12 +75,15 @@ class Reconciler:
         problems = dict(heard.problems)
         active = {its: alert for its, alert in heard.active.items() if self._catalogue.services_of(alert.labels)}
         told_of: set[str | None] = set()
+        may_fire: set[str] = set()
 
         def noted(stored: Iterable[Alert]) -> Iterator[Alert]:
             for alert in stored:
                 if alert.source == "alertmanager":
                     if alert.fingerprint in active:
                         told_of.add(alert.incident_id)
+                    if ended_at(alert, (alert,)) is None:
+                        may_fire.add(alert.fingerprint)
                     yield alert
 
         # one by one: in a storm they are more than there is room for
@@ -97,7 +100,9 @@ class Reconciler:
         except QueryFailed as error:
             problems["prometheus"] = str(error)
         rules, news = _Rules(self._prometheus, found), News()
-        sightings = self._sightings({*active, *known.fingerprints, *(its for one in found for its in one.fingerprints)}, known)
+        # of what is over, and was not found, nothing is news: after a storm that is most of all
+        of_series = {its for one in found for its in (*one.fingerprints, *one.perhaps)}
+        sightings = self._sightings({*active, *may_fire, *of_series}, known)
         for alert in active.values():
             _from_alertmanager(alert, sightings.get(alert.fingerprint, []), news)
         for one in found:

@@ -476,6 +476,15 @@ def test_also_where_the_other_one_was_over_long_ago(house: House) -> None:
 
 
 @pytest.mark.usefixtures("hidden")
+def test_of_a_hidden_prometheus_a_series_that_may_be_of_two_alerts_that_are_over_is_no_third_one(house: House) -> None:
+    house.hears(sent("ended", 3600, 585), sent("ended", 3600, 585, external=WEST))
+    house.derive()
+    house.look()
+    assert ends(house, "ended") == {"east": moment(585), "west": moment(585)}
+    assert len(house.alerts("ended")) == 2
+
+
+@pytest.mark.usefixtures("hidden")
 def test_what_a_hidden_prometheus_adds_is_learnt_from_what_it_sent(house: House) -> None:
     house.hears(sent("fires", 300), sent("came-and-went", 2400, 1785), sent("ended", 1800, external=WEST))
     house.derive()
