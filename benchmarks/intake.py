@@ -1,7 +1,8 @@
 """How many requests and alerts a second the intake stores on disk, against a bare Flask app that parses the same body alone.
 
 The receiver is `art58 serve` as in production: two web processes, bearer tokens, its worker deriving and assessing what comes in.
-With --alerta also against Alerta over PostgreSQL, which is installed for that from the package registry.
+With --sketch also against the least that stores what it answers, with --alerta against Alerta over PostgreSQL, which is installed
+for that from the package registry.
 """
 
 import json
@@ -43,12 +44,23 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 def bare(folder: Path) -> Server:
-    """The yardstick, under gunicorn with the receiver's own settings."""
+    """The yardstick."""
+    return _plain("bare", folder)
+
+
+def sketch(folder: Path) -> Server:
+    """The least that stores what it answers."""
+    return _plain("sketch", folder)
+
+
+def _plain(name: str, folder: Path) -> Server:
+    """An app of ours under gunicorn with the receiver's own settings."""
     address = f"127.0.0.1:{free_port()}"
     options = f"--bind {address} --workers 2 --worker-class gthread --threads 8 --keep-alive 75 --log-level warning"
     options += " --worker-tmp-dir /dev/shm --no-control-socket"
-    command = [sys.executable, "-m", "gunicorn", *options.split(), "--chdir", str(ROOT), "benchmarks.bare_app:app"]
-    return Server("bare", command, folder, f"http://{address}", "/-/ready")
+    where = ["--chdir", str(ROOT), "--env", f"SKETCH_FOLDER={folder}"]
+    command = [sys.executable, "-m", "gunicorn", *options.split(), *where, f"benchmarks.{name}_app:app"]
+    return Server(name, command, folder, f"http://{address}", "/-/ready")
 
 
 def receiver(folder: Path) -> Server:
@@ -187,11 +199,12 @@ def report(cells: dict[tuple[str, int], list[Cell]]) -> str:
 @click.command(help=__doc__)
 @click.option("--seconds", type=click.IntRange(1, 60), default=4, show_default=True, help="Load for each cell.")
 @click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True, help="Times that the servers take turns.")
+@click.option("--sketch", "with_sketch", is_flag=True, help="Against the least that stores what it answers, too.")
 @click.option("--alerta", "with_alerta", is_flag=True, help="Against Alerta over PostgreSQL, too; installs it where it is missing.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-def main(seconds: int, rounds: int, with_alerta: bool, as_json: bool) -> None:
+def main(seconds: int, rounds: int, with_sketch: bool, with_alerta: bool, as_json: bool) -> None:
     with scratch() as folder, ExitStack() as stack:
-        servers = dict(SERVERS)
+        servers = dict(SERVERS) | ({"sketch": sketch} if with_sketch else {})
         if with_alerta:
             servers["alerta"] = stack.enter_context(alerta.Alerta(folder / "postgresql")).server
         cells: dict[tuple[str, int], list[Cell]] = {(name, size): [] for size in SIZES for name in servers}
