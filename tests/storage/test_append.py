@@ -24,7 +24,6 @@ from receiver.storage.packed import packed
 from receiver.storage.tables import notifications as table
 from tests import stores
 from tests.samples import ASSESSED_AT as NOW
-from tests.serving import until
 
 EARLIEST, LATEST = datetime(2020, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 - the zone is added to them
 IN_JAPAN = partial(datetime.replace, tzinfo=ZoneInfo("Asia/Tokyo"))
@@ -98,15 +97,18 @@ def test_a_file_that_was_moved_away_is_noticed(file: Database, tmp_path: Path) -
     assert kept(file) == [b"before", b"after"]
 
 
-def test_a_file_that_is_moved_away_while_others_write_is_noticed(file: Database, tmp_path: Path) -> None:
+def test_a_file_that_is_moved_away_while_others_write_is_noticed(
+    file: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     append(file, b"before")
     file._busy_seconds = 30
+    insist, has_looked = file._insist, threading.Event()
+    monkeypatch.setattr(file, "_insist", lambda *args: has_looked.set() or insist(*args))
     path = tmp_path / "art58-inbox.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
         other.execute("BEGIN IMMEDIATE")
         waits = pool.submit(append, file, b"lost, if it were answered with 200")
-        until(file._turn.locked)
-        time.sleep(0.1)  # by then it has looked at the file and waits for the other
+        assert has_looked.wait(10)
         path.rename(tmp_path / "away.db")
         other.execute("ROLLBACK")
         with pytest.raises(StoreUnavailable, match="moved, replaced or deleted"):

@@ -172,12 +172,13 @@ def test_under_many_threads_each_is_written_once_and_told() -> None:
     written: list[int] = []
 
     def write(numbers: list[int]) -> None:
-        time.sleep(0.0001)  # else one is written before the next comes
+        # else one is written before the next comes
+        until(lambda: together._waiting or len(numbers) == 16 or len(written) + len(numbers) == 1000)
         written.extend(numbers)
 
     together = Together(write)
     with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(together.add, range(4000))) == [None] * 4000
-    assert sorted(written) == list(range(4000))
+        assert list(pool.map(together.add, range(1000))) == [None] * 1000
+    assert sorted(written) == list(range(1000))
     assert together._since is None
     assert not together._waiting
