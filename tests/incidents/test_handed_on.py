@@ -98,6 +98,7 @@ SPLITS: dict[str, tuple[Stated, tuple[Half, Half], tuple[list[Deed], list[Deed]]
         (FIRST, LATER),
         ([Timed(after(-5), after(-2))], [Withdrawn(("started_at",)), Withdrawn(("restored_at",))]),
     ),
+    "the same, where it is the later that leaves": (Stated(started_at=after(-5), restored_at=after(-2)), (LATER, FIRST), ([], [])),
     "both": (
         Stated(started_at=after(-5), restored_at=after(200)),
         (FIRST, LATER),
